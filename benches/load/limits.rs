@@ -1,0 +1,95 @@
+//! What must hold, and how much work each measurement may do: every number of the load program in one file.
+
+use std::time::Duration;
+
+/// The ratio or amount that a line must reach.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Limit {
+    /// The measured number must be at least this.
+    AtLeast(f64),
+    /// The measured number must be at most this.
+    AtMost(f64),
+    /// Printed for information.
+    Shown,
+}
+
+/// GET of one user with authentication, in requests a second, to bare axum that sends the same bytes.
+pub(crate) const READ_TO_STATIC: Limit = Limit::AtLeast(0.5);
+/// `userName eq` in requests a second with many users, to the same with few.
+pub(crate) const FILTER_MANY_TO_FEW: Limit = Limit::AtLeast(0.8);
+/// Durable POST in users a second, to a bare loop that commits the same rows.
+pub(crate) const CREATE_TO_BARE: Limit = Limit::AtLeast(0.4);
+/// Durable PATCH of `active` in users a second, to a bare loop that commits the same rows.
+pub(crate) const PATCH_TO_BARE: Limit = Limit::AtLeast(0.4);
+/// Time to add one member to a large group, to the time for a small group.
+pub(crate) const MEMBER_LARGE_TO_SMALL: Limit = Limit::AtMost(1.5);
+/// Anonymous resident memory of the server after loading the users and reading them all, in MB (10^6 bytes).
+pub(crate) const MEMORY_MB: Limit = Limit::AtMost(60.0);
+
+/// Clients of the reads, and of the durable writes.
+pub(crate) const CLIENTS: usize = 64;
+/// Rows of the bare loop in one transaction.
+pub(crate) const ROWS_PER_TRANSACTION: usize = 64;
+/// Writers that run beside the reads in one of the lines, and how often each changes a user: 300 changes a second together.
+pub(crate) const WRITERS_BESIDE_READS: usize = 6;
+pub(crate) const WRITE_BESIDE_READS_EVERY: Duration = Duration::from_millis(20);
+/// Longest that a server may take to start or to stop.
+pub(crate) const START_STOP: Duration = Duration::from_mins(1);
+/// How often a server is asked whether it has come to rest between two measurements, and how many times at most.
+pub(crate) const SETTLE_STEP: Duration = Duration::from_millis(100);
+pub(crate) const SETTLE_STEPS: usize = 50;
+/// Longest that loading users over HTTP, or reading them all, may take.
+pub(crate) const LOADING: Duration = Duration::from_mins(10);
+/// Longest that one answer may take.
+pub(crate) const ANSWER: Duration = Duration::from_mins(1);
+
+/// How much work a run does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scale {
+    /// Rounds of each measurement, server and baseline in turn. The median counts.
+    pub(crate) rounds: usize,
+    /// Longest time of one measurement of one round.
+    pub(crate) round_time: Duration,
+    /// Most requests, or rows, of one measurement of one round.
+    pub(crate) round_requests: u64,
+    /// Users of the reads, the filter and the memory.
+    pub(crate) users: usize,
+    /// Users of the small side of the filter, and of the store in which PATCH starts.
+    pub(crate) users_few: usize,
+    /// Users of the large store in which POST and PATCH are measured.
+    pub(crate) users_large: usize,
+    /// Members of the large group.
+    pub(crate) members_large: usize,
+    /// Members of the small group.
+    pub(crate) members_small: usize,
+    /// Members added to each group in one round.
+    pub(crate) members_added: usize,
+}
+
+impl Scale {
+    /// The run whose numbers count.
+    pub(crate) const FULL: Self = Self {
+        rounds: 5,
+        round_time: Duration::from_secs(3),
+        round_requests: 500_000,
+        users: 100_000,
+        users_few: 1_000,
+        users_large: 1_000_000,
+        members_large: 100_000,
+        members_small: 10,
+        members_added: 100,
+    };
+
+    /// A run of some seconds that only shows that the program works: the numbers mean little.
+    pub(crate) const QUICK: Self = Self {
+        rounds: 1,
+        round_time: Duration::from_millis(400),
+        round_requests: 20_000,
+        users: 1_000,
+        users_few: 200,
+        users_large: 5_000,
+        members_large: 1_000,
+        members_small: 10,
+        members_added: 10,
+    };
+}

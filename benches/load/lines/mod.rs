@@ -1,0 +1,6 @@
+//! The lines of the table.
+
+pub(crate) mod many;
+pub(crate) mod members;
+pub(crate) mod reads;
+pub(crate) mod writes;

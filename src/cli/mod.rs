@@ -1,0 +1,32 @@
+//! F6: the commands, a file each.
+
+mod serve;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// A SCIM 2.0 server that writes an event for every committed change.
+#[derive(Debug, Parser)]
+#[command(name = "carillon", version, args_conflicts_with_subcommands = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::Arguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve SCIM over HTTP; also what happens without a command.
+    Serve(serve::Arguments),
+}
+
+/// Runs the command that the arguments name. Ends with 2 when the arguments, the settings or the data folder forbid the start, and
+/// with 1 for any other failure.
+pub fn run() -> ExitCode {
+    let line = CommandLine::parse();
+    match line.command {
+        Some(Command::Serve(arguments)) => serve::run(arguments),
+        None => serve::run(line.serve),
+    }
+}

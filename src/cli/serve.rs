@@ -1,0 +1,63 @@
+//! `carillon serve`: listens until SIGTERM or SIGINT.
+
+use crate::app::{self, StartError};
+use crate::base::secret::Secret;
+use crate::config::{Flags, Settings};
+use clap::Args;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The status of a start that settings or the data folder forbid.
+const CANNOT_START: u8 = 2;
+
+/// The flags of `serve`. Each wins over the environment, and that over the file.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Name or address to listen on (HOST, default 127.0.0.1)
+    #[arg(long, value_name = "HOST")]
+    hostname: Option<String>,
+    /// Port to listen on, 0 for any free one (PORT, default 8000)
+    #[arg(long)]
+    port: Option<String>,
+    /// File of settings (default carillon.toml, if it is there)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// API key that clients may use; repeatable. Others on this machine may see it: rather use a file and `API_KEY_FILE`
+    #[arg(long, value_name = "KEY", value_parser = secret)]
+    bearer_token: Vec<Secret>,
+    /// Not built yet: set `PUBLIC_URL` instead
+    #[arg(long, hide = true)]
+    reverse_proxy: bool,
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the shape that the parser of arguments asks for")]
+fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::new(text))
+}
+
+/// Reads the settings, starts and serves.
+pub(super) fn run(arguments: Arguments) -> ExitCode {
+    let flags = Flags {
+        hostname: arguments.hostname,
+        port: arguments.port,
+        config: arguments.config,
+        bearer_tokens: arguments.bearer_token,
+        reverse_proxy: arguments.reverse_proxy,
+    };
+    let environment =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
+    let settings = match Settings::load(&flags, environment) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            eprintln!("Carillon cannot start:\n{problems}");
+            return ExitCode::from(CANNOT_START);
+        }
+    };
+    match app::run(settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("Carillon cannot start:\n{error}");
+            ExitCode::from(if matches!(error, StartError::Listener { .. }) { 1 } else { CANNOT_START })
+        }
+    }
+}

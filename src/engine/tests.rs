@@ -1,0 +1,167 @@
+//! Writes that meet: what others commit between a plan and its commit.
+
+use super::*;
+use crate::base::clock::SystemClock;
+use crate::base::id::{Tenant, TimeOrderedIds};
+use crate::base::secret::SystemEntropy;
+use crate::scim::version::Precondition;
+use crate::store::backends::{self, Opening};
+use crate::store::{Capabilities, Committed, Page, Query, Stored, Unit};
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use std::sync::Mutex;
+
+/// A store in which another unit is committed just before the next one.
+#[derive(Debug)]
+struct Overtaken {
+    store: Arc<dyn Store>,
+    before_next: Mutex<Option<Unit>>,
+}
+
+#[async_trait]
+impl Store for Overtaken {
+    fn capabilities(&self) -> Capabilities {
+        self.store.capabilities()
+    }
+
+    async fn get(&self, key: &Key, detail: Detail) -> crate::store::Result<Option<Stored>> {
+        self.store.get(key, detail).await
+    }
+
+    async fn query(&self, query: &Query) -> crate::store::Result<Page> {
+        self.store.query(query).await
+    }
+
+    async fn commit(&self, unit: Unit) -> crate::store::Result<Committed> {
+        let other = self.before_next.lock().expect("not poisoned").take();
+        if let Some(other) = other {
+            self.store.commit(other).await?;
+        }
+        self.store.commit(unit).await
+    }
+
+    async fn ready(&self) -> crate::store::Result<()> {
+        self.store.ready().await
+    }
+}
+
+/// A store that keeps the next unit to itself instead of committing it.
+#[derive(Debug)]
+struct Capturing {
+    store: Arc<dyn Store>,
+    captured: Mutex<Option<Unit>>,
+}
+
+#[async_trait]
+impl Store for Capturing {
+    fn capabilities(&self) -> Capabilities {
+        self.store.capabilities()
+    }
+
+    async fn get(&self, key: &Key, detail: Detail) -> crate::store::Result<Option<Stored>> {
+        self.store.get(key, detail).await
+    }
+
+    async fn query(&self, query: &Query) -> crate::store::Result<Page> {
+        self.store.query(query).await
+    }
+
+    async fn commit(&self, unit: Unit) -> crate::store::Result<Committed> {
+        *self.captured.lock().expect("not poisoned") = Some(unit);
+        Err(StoreError::new(StoreErrorKind::Unavailable, "capture a unit"))
+    }
+
+    async fn ready(&self) -> crate::store::Result<()> {
+        Ok(())
+    }
+}
+
+struct House {
+    backend: Backend,
+    registry: Arc<Registry>,
+    caller: Caller,
+    group: Arc<ResourceType>,
+}
+
+impl House {
+    fn new() -> Self {
+        let registry = Arc::new(Registry::builtin());
+        let opening = Opening {
+            data_path: std::path::PathBuf::new(),
+            registry: Arc::clone(&registry),
+            ids: Arc::new(TimeOrderedIds),
+            limits: Limits::default(),
+        };
+        let backend = backends::open("memory", opening).expect("the memory store opens");
+        let group = Arc::clone(registry.by_name("Group").expect("Group"));
+        Self { backend, registry, caller: Caller { principal: "test".into(), tenant: Tenant(0) }, group }
+    }
+
+    fn engine(&self, store: Arc<dyn Store>) -> Engine {
+        Engine::new(Parts {
+            backend: Backend { store, ledger: Arc::clone(&self.backend.ledger) },
+            registry: Arc::clone(&self.registry),
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(TimeOrderedIds),
+            entropy: Arc::new(SystemEntropy),
+            limits: Limits::default(),
+            switches: Switches::default(),
+        })
+    }
+
+    async fn create(&self) -> String {
+        let body = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "old",
+            "members": [{"value": "m1", "display": "one"}]});
+        let engine = self.engine(Arc::clone(&self.backend.store));
+        let created = engine.create(&self.caller, &self.group, &body, Answer::default()).await;
+        created.expect("created").key.id.to_string()
+    }
+
+    /// The unit that this PATCH would commit now.
+    async fn planned(&self, id: &str, operations: Value) -> Unit {
+        let store = Arc::new(Capturing { store: Arc::clone(&self.backend.store), captured: Mutex::new(None) });
+        let engine = self.engine(Arc::clone(&store) as Arc<dyn Store>);
+        engine.modify(&self.caller, &self.group, id, None, &patch(&operations), Answer::default()).await.expect_err("captured");
+        store.captured.lock().expect("not poisoned").take().expect("a unit")
+    }
+
+    /// PATCH, while `other` is committed between its plan and its commit.
+    async fn overtaken(&self, id: &str, condition: Option<Precondition>, operations: Value, other: Unit) -> Result<Modified> {
+        let store = Overtaken { store: Arc::clone(&self.backend.store), before_next: Mutex::new(Some(other)) };
+        let engine = self.engine(Arc::new(store));
+        engine.modify(&self.caller, &self.group, id, condition, &patch(&operations), Answer::default()).await
+    }
+}
+
+fn patch(operations: &Value) -> Value {
+    json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": operations})
+}
+
+fn add(id: &str) -> Value {
+    json!([{"op": "add", "path": "members", "value": [{"value": id}]}])
+}
+
+#[tokio::test]
+async fn a_member_write_answers_with_the_document_at_its_version() {
+    let house = House::new();
+    let id = house.create().await;
+    let rename = house.planned(&id, json!([{"op": "replace", "path": "displayName", "value": "new"}])).await;
+    let stored = house.overtaken(&id, None, add("m2"), rename).await.expect("added").stored.expect("shown");
+    let document: Value = serde_json::from_slice(&stored.body).expect("JSON");
+    assert_eq!((stored.version, stored.revision, &document["displayName"]), (3, 2, &json!("new")));
+}
+
+#[tokio::test]
+async fn a_condition_that_still_holds_does_not_fail_because_others_write() {
+    // 9110-13.1.1-01
+    let house = House::new();
+    let id = house.create().await;
+    let other = house.planned(&id, add("m2")).await;
+    let remove = json!([{"op": "remove", "path": "members[display eq \"one\"]"}]);
+    let modified = house.overtaken(&id, Some(Precondition::Any), remove, other).await.expect("removed");
+    assert_eq!(modified.version, 3);
+    let other = house.planned(&id, add("m3")).await;
+    let condition = Some(Precondition::Versions(vec![3]));
+    let refused = house.overtaken(&id, condition, add("m4"), other).await.expect_err("another version");
+    assert_eq!(refused.kind, ErrorKind::PreconditionFailed);
+}

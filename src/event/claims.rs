@@ -1,0 +1,230 @@
+//! From an event to the claims of its SET, for one audience (RFC 8417 §2.2, RFC 9967 §2).
+
+use super::{Event, Kind, Mode};
+use crate::base::id::EventId;
+use crate::scim::message;
+use crate::scim::schema::{Registry, ResourceType};
+use crate::scim::version::etag;
+use hmac::{Hmac, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
+
+/// For whom events are rendered.
+#[derive(Clone, Copy, Debug)]
+pub struct Rendering<'a> {
+    /// `iss`
+    pub issuer: &'a str,
+    /// `aud`
+    pub audience: &'a str,
+    /// The base of absolute URIs, without a trailing slash.
+    pub base: &'a str,
+    /// Whether payloads hold data.
+    pub mode: Mode,
+    /// What makes the `jti` of this stream or feed.
+    pub tag: &'a Tag,
+}
+
+/// Makes and checks the `jti`s of one stream or feed: `{event_id}.{tag}`, the tag a short HMAC over the event, the stream or feed,
+/// and a generation. Stable across retransmission, distinct for each audience (9967-2.2-01).
+#[derive(Clone)]
+pub struct Tag {
+    mac: Hmac<Sha256>,
+}
+
+impl std::fmt::Debug for Tag {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Tag(…)")
+    }
+}
+
+impl Tag {
+    const CHARACTERS: usize = 16;
+
+    /// The tags of a stream or feed, under a key of this installation.
+    pub fn new(key: &[u8; 32], stream: &str, generation: u32) -> Self {
+        // A key shorter than HMAC's block is padded with zeros to it (RFC 2104 §2), so that this is HMAC under the same key.
+        let mut block = [0; 64];
+        block[..key.len()].copy_from_slice(key);
+        let mut mac = Hmac::<Sha256>::new(&block.into());
+        mac.update(&generation.to_be_bytes());
+        mac.update(stream.as_bytes());
+        // The stream's length keeps a name's end from being read as an event's start.
+        mac.update(&(stream.len() as u64).to_be_bytes());
+        Self { mac }
+    }
+
+    /// The `jti` of an event.
+    pub fn jti(&self, event: EventId) -> String {
+        format!("{event}.{}", self.of(event))
+    }
+
+    /// The event that a `jti` names; `None` when this stream or feed did not make it.
+    pub fn event(&self, jti: &str) -> Option<EventId> {
+        let (id, tag) = jti.split_once('.')?;
+        let event = EventId(Uuid::try_parse(id).ok()?);
+        let genuine = event.to_string() == id && bool::from(self.of(event).as_bytes().ct_eq(tag.as_bytes()));
+        genuine.then_some(event)
+    }
+
+    fn of(&self, event: EventId) -> String {
+        let mut mac = self.mac.clone();
+        mac.update(event.0.as_bytes());
+        let digest = mac.finalize().into_bytes();
+        digest.iter().take(Self::CHARACTERS / 2).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    }
+}
+
+/// The claims of the SET of an event; `None` when its subject's type is not served (any more).
+pub fn claims(event: &Event, registry: &Registry, rendering: Rendering<'_>) -> Option<Value> {
+    let kind = registry.by_code(event.subject.kind)?;
+    let relative = format!("{}/{}", kind.endpoint, event.subject.id);
+    let mut subject = json!({"format": "scim", "uri": relative});
+    if let Some(external_id) = &event.external_id {
+        subject["externalId"] = external_id.as_str().into();
+    }
+    let (uri, payload) = payload(event, registry, kind, rendering);
+    Some(json!({
+        "iss": rendering.issuer,
+        "iat": event.at.seconds(),
+        "jti": rendering.tag.jti(event.id),
+        "txn": event.txn,
+        "aud": [rendering.audience],
+        "sub_id": subject,
+        "events": {uri: payload},
+    }))
+}
+
+/// The event URI and its payload: `data` in full events, `attributes` in notices, never both (9967-2.2-03). An event without data
+/// is a notice whatever the mode.
+fn payload(event: &Event, registry: &Registry, kind: &ResourceType, rendering: Rendering<'_>) -> (&'static str, Value) {
+    if !event.kind.has_modes() {
+        return (event.kind.uri(rendering.mode), json!({}));
+    }
+    let version = etag(event.version);
+    let data = event.data.as_deref().filter(|_| rendering.mode == Mode::Full).and_then(|text| serde_json::from_str(text).ok());
+    match data {
+        Some(data) => {
+            let data = match event.kind {
+                Kind::Patch => patch(registry, data, rendering.base),
+                _ => representation(event, registry, kind, data, rendering.base),
+            };
+            (event.kind.uri(Mode::Full), json!({"version": version, "data": data}))
+        }
+        None => (event.kind.uri(Mode::Notice), json!({"version": version, "attributes": event.attributes})),
+    }
+}
+
+/// RFC 9967 Figure 6: a patch's data is a PATCH message.
+fn patch(registry: &Registry, mut operations: Value, base: &str) -> Value {
+    for operation in operations.as_array_mut().into_iter().flatten().filter(|operation| operation["path"] == "members") {
+        refer(registry, operation.get_mut("value"), base);
+    }
+    json!({"schemas": [message::PATCH_OP], "Operations": operations})
+}
+
+/// A logged representation with what the log leaves out.
+fn representation(event: &Event, registry: &Registry, kind: &ResourceType, mut data: Value, base: &str) -> Value {
+    refer(registry, data.get_mut("members"), base);
+    if let Some(meta) = data.get_mut("meta").and_then(Value::as_object_mut) {
+        meta.insert("location".into(), format!("{base}{}/{}", kind.endpoint, event.subject.id).into());
+        meta.insert("version".into(), etag(event.version).into());
+    }
+    data
+}
+
+/// Gives members their `$ref`, where their type is known.
+fn refer(registry: &Registry, members: Option<&mut Value>, base: &str) {
+    for member in members.and_then(Value::as_array_mut).into_iter().flatten() {
+        let kind = member["type"].as_str().and_then(|name| registry.by_name(name));
+        if let (Some(kind), Some(id)) = (kind, member["value"].as_str()) {
+            member["$ref"] = format!("{base}{}/{id}", kind.endpoint).into();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::Timestamp;
+    use crate::base::id::{Key, ResourceId, Tenant, TypeCode};
+
+    fn event(kind: Kind, attributes: &[&str], data: Option<&str>) -> Event {
+        Event {
+            id: EventId(Uuid::from_u128(7)),
+            kind,
+            subject: Key { tenant: Tenant(0), kind: TypeCode(1), id: ResourceId::parse("42") },
+            external_id: Some("jdoe".into()),
+            version: 3,
+            txn: "t1".into(),
+            at: Timestamp(1_458_505_044_999),
+            attributes: attributes.iter().map(|&path| path.to_owned()).collect(),
+            data: data.map(str::to_owned),
+        }
+    }
+
+    fn rendered(event: &Event, mode: Mode) -> Value {
+        let registry = Registry::builtin();
+        let tag = Tag::new(&[1; 32], "default", 0);
+        let rendering = Rendering { issuer: "https://i", audience: "https://a", base: "https://b", mode, tag: &tag };
+        claims(event, &registry, rendering).expect("served")
+    }
+
+    #[test]
+    fn a_notice_names_attributes_and_a_full_event_holds_data() {
+        // 9967-2.1-01 9967-2.1-02 9967-2.2-03 8417-2.2-02
+        let patched = event(Kind::Patch, &["active"], Some(r#"[{"op":"replace","path":"active","value":false}]"#));
+        let notice = rendered(&patched, Mode::Notice);
+        let jti = notice["jti"].as_str().expect("jti").to_owned();
+        assert_eq!(
+            notice,
+            json!({"iss": "https://i", "iat": 1_458_505_044, "jti": jti, "txn": "t1", "aud": ["https://a"],
+                   "sub_id": {"format": "scim", "uri": "/Users/42", "externalId": "jdoe"},
+                   "events": {"urn:ietf:params:scim:event:prov:patch:notice": {"version": "\"3\"", "attributes": ["active"]}}})
+        );
+        let full = rendered(&patched, Mode::Full);
+        assert_eq!(
+            full["events"],
+            json!({"urn:ietf:params:scim:event:prov:patch:full": {"version": "\"3\"", "data": {
+                "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+                "Operations": [{"op": "replace", "path": "active", "value": false}]}}})
+        );
+    }
+
+    #[test]
+    fn a_full_create_holds_the_representation_with_version_and_location() {
+        // 9967-2.4.1-01
+        let created = event(Kind::Create, &["id"], Some(r#"{"userName":"j","id":"42","meta":{"resourceType":"User"}}"#));
+        assert_eq!(
+            rendered(&created, Mode::Full)["events"]["urn:ietf:params:scim:event:prov:create:full"]["data"],
+            json!({"userName": "j", "id": "42", "meta": {"resourceType": "User", "location": "https://b/Users/42", "version": "\"3\""}})
+        );
+    }
+
+    #[test]
+    fn a_delete_has_an_empty_payload_and_an_event_without_data_is_a_notice() {
+        // 9967-2.4.4-01
+        let deleted = rendered(&event(Kind::Delete, &[], None), Mode::Full);
+        assert_eq!(deleted["events"], json!({"urn:ietf:params:scim:event:prov:delete": {}}));
+        let large = rendered(&event(Kind::Patch, &["members"], None), Mode::Full);
+        assert_eq!(
+            large["events"],
+            json!({"urn:ietf:params:scim:event:prov:patch:notice": {"version": "\"3\"", "attributes": ["members"]}})
+        );
+    }
+
+    #[test]
+    fn a_jti_is_stable_and_belongs_to_one_feed() {
+        // 8417-2.2-03 9967-2.2-01
+        let (tag, other) = (Tag::new(&[1; 32], "default", 0), Tag::new(&[1; 32], "other", 0));
+        let id = EventId(Uuid::from_u128(7));
+        let jti = tag.jti(id);
+        assert_eq!(tag.jti(id), jti);
+        assert_eq!(tag.event(&jti), Some(id));
+        assert_eq!(other.event(&jti), None);
+        for forged in ["", ".", "x", &jti[..jti.len() - 1], &jti.to_uppercase().replace("0.", "1."), "00.00"] {
+            assert_eq!(tag.event(forged), None, "{forged}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! What handlers take from a request: the caller, the base of absolute URIs, preconditions, the path's last segment, the body.
+
+use super::respond::Failure;
+use super::{BODY_UNIT_BYTES, Context, Shared};
+use crate::auth::Caller;
+use crate::base::limits;
+use crate::scim::error::{Error, ErrorKind, Result};
+use crate::scim::json;
+use crate::scim::version::Precondition;
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::header::{self, HeaderMap, HeaderName};
+use axum::http::request::Parts;
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::Value;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// The caller that the credential belongs to. Without one the answer is 401 (RFC 7644 §2).
+pub(super) struct Authenticated(pub(super) Arc<Caller>);
+
+impl<S: Shared + Sync> FromRequestParts<S> for Authenticated {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let unauthorized = |detail| Failure::from(Error::new(ErrorKind::Unauthorized, detail));
+        let token = credential(&parts.headers)
+            .ok_or_else(|| unauthorized("A credential is needed: an API key as bearer token, or in X-API-Key."))?;
+        let caller = state.context().authenticator.authenticate(token);
+        caller.cloned().map(Self).ok_or_else(|| unauthorized("The credential is not known."))
+    }
+}
+
+/// `Authorization: Bearer …`, the scheme in any case (RFC 9110 §11.1), else `X-API-Key`.
+fn credential(headers: &HeaderMap) -> Option<&str> {
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
+    });
+    bearer.or_else(|| headers.get("x-api-key").and_then(|value| value.to_str().ok()).map(str::trim))
+}
+
+/// The base of absolute URIs, without a slash at its end: the public URL, else what the request calls this server, and the base
+/// path.
+pub(super) enum BaseUrl {
+    /// Known from the start.
+    Public(Arc<str>),
+    /// As the request has it.
+    Requested(String),
+}
+
+impl Deref for BaseUrl {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Public(base) => base,
+            Self::Requested(base) => base,
+        }
+    }
+}
+
+impl<S: Shared + Sync> FromRequestParts<S> for BaseUrl {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let context = state.context();
+        match &context.public_base {
+            Some(base) => Ok(Self::Public(Arc::clone(base))),
+            None => Ok(Self::Requested(format!("http://{}{}", authority(parts)?, context.surface.base_path))),
+        }
+    }
+}
+
+/// The target's authority, else the one `Host` (RFC 9112 §3.2). Nothing that could end an authority gets into a URI of ours.
+fn authority(parts: &Parts) -> Result<&str> {
+    let named = match parts.uri.authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => single(&parts.headers, &header::HOST),
+    };
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']');
+    named
+        .filter(|host| !host.is_empty() && host.bytes().all(allowed))
+        .ok_or_else(|| Error::invalid_syntax("The request needs one Host header: a host name or address, and a port if need be."))
+}
+
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut lines = headers.get_all(name).iter();
+    let line = lines.next()?;
+    if lines.next().is_some() { None } else { line.to_str().ok() }
+}
+
+/// The preconditions of a request (RFC 9110 §13.1).
+pub(super) struct Conditions {
+    /// `If-Match`
+    pub(super) if_match: Option<Precondition>,
+    /// `If-None-Match`
+    pub(super) if_none_match: Option<Precondition>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Conditions {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        Ok(Self {
+            if_match: precondition(&parts.headers, &header::IF_MATCH, "If-Match")?,
+            if_none_match: precondition(&parts.headers, &header::IF_NONE_MATCH, "If-None-Match")?,
+        })
+    }
+}
+
+impl Conditions {
+    /// The precondition of a write. `If-None-Match` has no use there, and passing over it would break its promise.
+    pub(super) fn of_write(self) -> Result<Option<Precondition>> {
+        match self.if_none_match {
+            None => Ok(self.if_match),
+            Some(_) => Err(Error::invalid_value("If-None-Match is for GET; a write takes If-Match.")),
+        }
+    }
+}
+
+/// Several lines of one header are one list (RFC 9110 §5.3).
+fn precondition(headers: &HeaderMap, name: &HeaderName, shown: &str) -> Result<Option<Precondition>> {
+    let mut lines = headers.get_all(name).iter().map(|line| line.to_str().unwrap_or_default());
+    let Some(first) = lines.next() else { return Ok(None) };
+    let rest: Vec<&str> = lines.collect();
+    if rest.is_empty() {
+        return Precondition::parse(shown, first).map(Some);
+    }
+    Precondition::parse(shown, &format!("{first},{}", rest.join(","))).map(Some)
+}
+
+/// The segment of the path that a route leaves open, decoded.
+pub(super) struct Segment(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(segment)) => Ok(Self(segment)),
+            Err(_) => Err(Error::invalid_syntax("The path is not UTF-8 in percent-encoding.").into()),
+        }
+    }
+}
+
+/// The JSON body of a request, and the room that it takes while it is worked on.
+pub(super) struct ScimJson(pub(super) Value, pub(super) OwnedSemaphorePermit);
+
+impl<S: Shared + Sync> FromRequest<S> for ScimJson {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        let (parts, body) = request.into_parts();
+        check_media_type(&parts.headers)?;
+        let (bytes, room) = read(state.context(), &parts.headers, body).await?;
+        Ok(Self(json::parse(&bytes)?, room))
+    }
+}
+
+/// SCIM's media type and JSON's, with any parameters; none at all is taken for JSON (7644-3.8-01).
+fn check_media_type(headers: &HeaderMap) -> Result<()> {
+    let unsupported = |detail| Err(Error::new(ErrorKind::UnsupportedMediaType, detail));
+    if let Some(coding) = headers.get(header::CONTENT_ENCODING)
+        && !coding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        return unsupported("A request's body is not to be compressed: Content-Encoding is not supported.");
+    }
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case(super::SCIM_JSON) || essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    unsupported("The Content-Type must be application/scim+json or application/json.")
+}
+
+/// Reads a body within its limits of size and time (7644-3.7.4-01: the size is enforced while reading).
+async fn read(context: &Context, headers: &HeaderMap, body: Body) -> Result<(Bytes, OwnedSemaphorePermit)> {
+    let limits = &context.surface.limits;
+    let too_large = || Error::new(ErrorKind::TooLarge, format!("The body is over the limit of {} bytes.", limits.body_bytes));
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limits.body_bytes as u64) {
+        // A client that waits to be told to go on (RFC 9110 §10.1.1) has sent nothing, and reading would tell it so.
+        if !headers.contains_key(header::EXPECT) {
+            tokio::spawn(discard(body, limits.body_bytes));
+        }
+        return Err(too_large());
+    }
+    let room = room(context, announced)?;
+    let collected = Limited::new(body, limits.body_bytes).collect();
+    match tokio::time::timeout(Duration::from_millis(limits.body_read_ms), collected).await {
+        Ok(Ok(body)) => Ok((body.to_bytes(), room)),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Error::invalid_syntax("The body broke off before its end.")),
+        Err(_) => {
+            let detail = format!("The body did not arrive within {} milliseconds.", limits.body_read_ms);
+            Err(Error::new(ErrorKind::RequestTimeout, detail))
+        }
+    }
+}
+
+/// Room for a body of this size; for one that does not say its size, the largest there may be.
+fn room(context: &Context, announced: Option<u64>) -> Result<OwnedSemaphorePermit> {
+    let most = context.surface.limits.body_bytes;
+    let bytes = announced.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(most).min(limits::BODY_BYTES_IN_FLIGHT);
+    let units = u32::try_from(bytes.div_ceil(BODY_UNIT_BYTES)).unwrap_or(u32::MAX);
+    let busy = |_| Error::new(ErrorKind::Unavailable, "The server is busy with other large requests; try again.");
+    Arc::clone(&context.room).try_acquire_many_owned(units).map_err(busy)
+}
+
+/// Reads some more of a body that has been refused already: a connection closed with bytes unread is reset, and the client may
+/// never see the answer. Bounded in size and in time.
+async fn discard(body: Body, bytes: usize) {
+    let rest = async {
+        let mut body = Limited::new(body, bytes);
+        while let Some(Ok(_)) = body.frame().await {}
+    };
+    let _ = tokio::time::timeout(Duration::from_millis(limits::REFUSED_BODY_READ_MS), rest).await;
+}

@@ -1,0 +1,107 @@
+//! F5: HTTP, thin: extract, call the engine, respond.
+
+mod discovery;
+mod extract;
+mod feeds;
+mod health;
+mod parameters;
+mod resources;
+mod respond;
+mod router;
+mod server;
+mod survive;
+#[cfg(test)]
+mod tests;
+
+use crate::auth::Authenticator;
+use crate::base::limits::{self, Limits};
+use crate::engine::Engine;
+use crate::event::Mode;
+use crate::scim::error::{Error, ErrorKind, Result};
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+pub use router::router;
+pub use server::serve;
+
+/// The media type of every SCIM message (RFC 7644 §3.1).
+const SCIM_JSON: &str = "application/scim+json";
+
+/// What every handler shares.
+#[derive(Debug)]
+pub struct Context {
+    /// The use cases.
+    pub engine: Engine,
+    /// Who may call them.
+    pub authenticator: Authenticator,
+    /// Where and how they are served.
+    pub surface: Surface,
+    /// The public URL with the base path.
+    public_base: Option<Arc<str>>,
+    stopping: AtomicBool,
+    /// Room for request bodies, in units of [`BODY_UNIT_BYTES`].
+    room: Arc<Semaphore>,
+}
+
+/// In what steps the room for bodies is counted.
+const BODY_UNIT_BYTES: usize = 4096;
+
+/// Where and how the use cases are served.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surface {
+    /// The prefix of every SCIM endpoint: empty, or `/scim/v2`. No slash at its end.
+    pub base_path: String,
+    /// The base of absolute URIs, without the base path and without a slash at its end; `None` is the request's Host.
+    pub public_url: Option<String>,
+    /// What the discovery endpoints say of events.
+    pub event_mode: Mode,
+    /// How much and how long.
+    pub limits: Limits,
+}
+
+impl Context {
+    /// Handlers over these use cases, for these callers.
+    pub fn new(engine: Engine, authenticator: Authenticator, surface: Surface) -> Self {
+        let public_base = surface.public_url.as_ref().map(|url| format!("{url}{}", surface.base_path).into());
+        Self {
+            engine,
+            authenticator,
+            surface,
+            public_base,
+            stopping: AtomicBool::new(false),
+            room: Arc::new(Semaphore::new(limits::BODY_BYTES_IN_FLIGHT / BODY_UNIT_BYTES)),
+        }
+    }
+
+    /// From now on `/ready` says no.
+    fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Bounds the time of an answer by [`Limits::request_ms`].
+    async fn within<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let milliseconds = self.surface.limits.request_ms;
+        tokio::time::timeout(Duration::from_millis(milliseconds), work).await.unwrap_or_else(|_| {
+            let detail = format!("The request took longer than {milliseconds} milliseconds; a write may still take effect.");
+            Err(Error::new(ErrorKind::Unavailable, detail))
+        })
+    }
+}
+
+/// A router's state from which the extractors reach the [`Context`].
+trait Shared {
+    fn context(&self) -> &Context;
+}
+
+impl Shared for Arc<Context> {
+    fn context(&self) -> &Context {
+        self
+    }
+}

@@ -1,0 +1,7 @@
+//! The `carillon` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    carillon::cli::run()
+}

@@ -1,0 +1,142 @@
+//! Reading JSON from strangers: bounded depth, no duplicate names, no NUL (RFC 8259, RFC 7643 §2.1).
+
+use super::Object;
+use super::error::{Error, Result};
+use crate::base::limits;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Number, Value};
+use std::fmt;
+
+/// Reads one JSON value. Malformed text, a depth of more than [`limits::JSON_DEPTH`], a name that stands twice in an object and
+/// a NUL character are refused with `invalidSyntax`, and the detail says where.
+pub fn parse(bytes: &[u8]) -> Result<Value> {
+    // Our bound on depth is below serde_json's own (128), so that ours gives the message.
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = Bounded { depth: 0 }.deserialize(&mut reader).map_err(|error| describe(&error))?;
+    reader.end().map_err(|error| describe(&error))?;
+    Ok(value)
+}
+
+fn describe(error: &serde_json::Error) -> Error {
+    Error::invalid_syntax(format!("The body is not valid JSON: {error}."))
+}
+
+#[derive(Clone, Copy)]
+struct Bounded {
+    depth: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Bounded {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Bounded {
+    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
+        if self.depth >= limits::JSON_DEPTH {
+            return Err(E::custom(format_args!("nested deeper than {} levels", limits::JSON_DEPTH)));
+        }
+        Ok(Self { depth: self.depth + 1 })
+    }
+}
+
+fn without_nul<E: serde::de::Error>(text: String) -> Result<String, E> {
+    if text.contains('\0') {
+        return Err(E::custom("a string contains the character U+0000"));
+    }
+    Ok(text)
+}
+
+impl<'de> Visitor<'de> for Bounded {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number is out of range"))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Value, E> {
+        without_nul(value.to_owned()).map(Value::String)
+    }
+
+    fn visit_string<E: serde::de::Error>(self, value: String) -> Result<Value, E> {
+        without_nul(value).map(Value::String)
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
+        let mut values = Vec::new();
+        while let Some(value) = sequence.next_element_seed(inner)? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
+        let mut object = Object::new();
+        while let Some(name) = members.next_key::<String>()? {
+            let name = without_nul(name)?;
+            let value = members.next_value_seed(inner)?;
+            if object.contains_key(&name) {
+                return Err(A::Error::custom(format_args!(
+                    "the name '{}' stands twice in one object",
+                    super::path::shorten(&name)
+                )));
+            }
+            object.insert(name, value);
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn refused(text: &str) -> String {
+        parse(text.as_bytes()).expect_err("this is refused").detail
+    }
+
+    #[test]
+    fn well_formed_json_reads_as_serde_json_reads_it() {
+        let text = r#"{"b":[1,-2,3.5,true,null,"x"],"a":{"ü":18446744073709551615}}"#;
+        assert_eq!(parse(text.as_bytes()), Ok(serde_json::from_str(text).expect("JSON")));
+        assert_eq!(parse(b"{}"), Ok(json!({})));
+    }
+
+    #[test]
+    fn what_is_refused_says_why() {
+        assert!(refused(r#"{"a":1,"a":2}"#).contains("'a' stands twice"));
+        assert!(refused(&"[".repeat(10_000)).contains("nested deeper than 64 levels"));
+        assert!(refused(&r#"{"a":"#.repeat(10_000)).contains("nested deeper than 64 levels"));
+        assert!(refused(r#""a\u0000b""#).contains("U+0000"));
+        assert!(refused("1e999").contains("number out of range"));
+        assert!(refused("{} x").contains("trailing characters"));
+        assert!(refused("").contains("EOF"));
+        assert!(parse(b"\"\xff\xfe\"").expect_err("not UTF-8").detail.contains("unicode"));
+    }
+}

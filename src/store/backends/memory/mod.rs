@@ -1,0 +1,167 @@
+//! Everything in memory under one lock: for trying out and for tests. What it acknowledges is gone with the process.
+
+mod state;
+
+use super::{Descriptor, Opening};
+use crate::base::id::{EventId, Ids, Key, Tenant};
+use crate::base::limits::Limits;
+use crate::scim::schema::Registry;
+use crate::store::apply::{Context, apply};
+use crate::store::ledger::up_to_full;
+use crate::store::residual::{Window, detail_for, whole};
+use crate::store::{
+    Backend, Capabilities, Committed, Detail, Ledger, Logged, Page, Place, Query, Result, Store, StoreError, StoreErrorKind,
+    Stored, Unit,
+};
+use async_trait::async_trait;
+use state::{State, Transaction};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+use tokio::sync::watch;
+
+/// The row of the table.
+pub const DESCRIPTOR: Descriptor = Descriptor {
+    name: "memory",
+    open: |opening| {
+        let store = Arc::new(Memory::new(opening));
+        Ok(Backend { store: Arc::clone(&store) as Arc<dyn Store>, ledger: store })
+    },
+};
+
+#[derive(Debug)]
+struct Memory {
+    registry: Arc<Registry>,
+    ids: Arc<dyn Ids>,
+    limits: Limits,
+    state: Mutex<State>,
+    secrets: Mutex<HashMap<&'static str, [u8; 32]>>,
+    wake: watch::Sender<u64>,
+}
+
+impl Memory {
+    fn new(opening: Opening) -> Self {
+        Self {
+            registry: opening.registry,
+            ids: opening.ids,
+            limits: opening.limits,
+            state: Mutex::default(),
+            secrets: Mutex::default(),
+            wake: watch::Sender::new(0),
+        }
+    }
+
+    /// A panic elsewhere cannot leave the state half changed: a unit that did not end is undone by its journal when it is dropped.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn search(&self, query: &Query) -> Result<Page> {
+        let started = Instant::now();
+        let too_many = || StoreError::new(StoreErrorKind::TooMany, "scan resources");
+        let state = self.state();
+        let mut window = Window::new(query);
+        let Some(kind) = self.registry.by_code(query.kind) else { return Ok(window.finish()) };
+        for (key, row) in state.of_type(query.tenant, query.kind) {
+            let Some(filter) = &query.filter else {
+                if window.admit() {
+                    window.visit();
+                    window.push(state.stored(key, row, query.detail)?);
+                }
+                continue;
+            };
+            window.visit();
+            if started.elapsed() > self.limits.scan_time() {
+                return Err(too_many());
+            }
+            let stored = state.stored(key, row, detail_for(filter))?;
+            if filter.matches(&whole(kind, &stored)?) && window.admit() {
+                window.push(state.stored(key, row, query.detail)?);
+            }
+        }
+        Ok(window.finish())
+    }
+}
+
+#[async_trait]
+impl Store for Memory {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { durable: false, atomic: true, member_rows: true, index_seeks: false }
+    }
+
+    async fn get(&self, key: &Key, detail: Detail) -> Result<Option<Stored>> {
+        let state = self.state();
+        state.row(key).map(|row| state.stored(key, row, detail)).transpose()
+    }
+
+    async fn query(&self, query: &Query) -> Result<Page> {
+        self.search(query)
+    }
+
+    async fn commit(&self, unit: Unit) -> Result<Committed> {
+        let mut state = self.state();
+        let before = state.last_place();
+        let mut transaction = Transaction::new(&mut state);
+        let committed = apply(&mut transaction, &unit, Context { registry: &self.registry, ids: self.ids.as_ref() })?;
+        transaction.keep();
+        let after = state.last_place();
+        drop(state);
+        if after > before {
+            // Another commit may have told of a later place already.
+            self.wake.send_if_modified(|place| {
+                let is_later = after.0 > *place;
+                *place = after.0.max(*place);
+                is_later
+            });
+        }
+        Ok(committed)
+    }
+
+    async fn ready(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Ledger for Memory {
+    async fn read(&self, tenant: Tenant, after: Place, limit: usize) -> Result<Vec<Logged>> {
+        up_to_full(self.state().events(tenant, after, limit).into_iter().map(Ok))
+    }
+
+    async fn place_of(&self, tenant: Tenant, event: EventId) -> Result<Option<Place>> {
+        Ok(self.state().place_of(tenant, event))
+    }
+
+    fn wake(&self) -> watch::Receiver<u64> {
+        self.wake.subscribe()
+    }
+
+    async fn secret(&self, name: &'static str, fresh: [u8; 32]) -> Result<[u8; 32]> {
+        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(*secrets.entry(name).or_insert(fresh))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::fixture::{USER, opening, unit};
+    use crate::store::tests::{Fixture, key, user};
+    use tempfile::TempDir;
+
+    #[tokio::test]
+    async fn a_place_that_is_told_late_does_not_hide_a_later_one() {
+        let folder = TempDir::new().expect("a folder");
+        let store = Memory::new(opening(&folder, &Arc::new(Registry::builtin())));
+        let shape = Fixture::new("memory");
+        // As another commit does that has overtaken this one between the lock and the notice.
+        store.wake.send_replace(7);
+        let mut wake = store.wake();
+        wake.mark_unchanged();
+        store.commit(unit(1, vec![shape.create(key(USER, "a"), &user("a"))])).await.expect("a commit");
+        assert_eq!((*wake.borrow(), wake.has_changed().expect("a store")), (7, false));
+        store.wake.send_replace(0);
+        store.commit(unit(1, vec![shape.create(key(USER, "b"), &user("b"))])).await.expect("a commit");
+        assert_eq!((*wake.borrow(), wake.has_changed().expect("a store")), (2, true));
+    }
+}

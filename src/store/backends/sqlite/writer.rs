@@ -1,0 +1,268 @@
+//! The one writer: it takes what waits, commits it at once, and answers when it is on disk.
+
+use super::Shared;
+use super::column::{failed, number};
+use super::log::LogKeeper;
+use super::rows::{Statements, Transaction};
+use crate::base::id::{Ids, Tenant, TypeCode};
+use crate::base::limits;
+use crate::scim::schema::Registry;
+use crate::store::apply::{Context, apply};
+use crate::store::{Committed, Result, StoreError, StoreErrorKind, Unit};
+use rusqlite::{Connection, params};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::thread::JoinHandle;
+use tokio::sync::{oneshot, watch};
+
+/// What the writer is asked for.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// A unit.
+    Commit(Unit, oneshot::Sender<Result<Committed>>),
+    /// A named secret, and the value it gets if it has none.
+    Secret(&'static str, [u8; 32], oneshot::Sender<Result<[u8; 32]>>),
+    /// To write anything, which shows whether commits succeed again.
+    Probe(oneshot::Sender<Result<()>>),
+    /// To end.
+    Stop,
+}
+
+/// An answer that waits for the commit.
+enum Answer {
+    Commit(oneshot::Sender<Result<Committed>>, Result<Committed>),
+    Secret(oneshot::Sender<Result<[u8; 32]>>, Result<[u8; 32]>),
+    Probe(oneshot::Sender<Result<()>>, Result<()>),
+}
+
+/// What is answered for a batch that failed as a whole. Its cause is logged once.
+fn lost() -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, "commit a batch")
+}
+
+impl Answer {
+    /// Tells the outcome, or that the batch failed as a whole. Whoever has stopped waiting is not told.
+    fn give(self, failed: bool) {
+        match self {
+            Self::Commit(sender, outcome) => drop(sender.send(if failed { Err(lost()) } else { outcome })),
+            Self::Secret(sender, outcome) => drop(sender.send(if failed { Err(lost()) } else { outcome })),
+            Self::Probe(sender, outcome) => drop(sender.send(if failed { Err(lost()) } else { outcome })),
+        }
+    }
+}
+
+/// What the writer begins with.
+pub(super) struct Start {
+    pub(super) connection: Connection,
+    pub(super) shared: Arc<Shared>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) ids: Arc<dyn Ids>,
+    pub(super) wake: watch::Sender<u64>,
+    pub(super) last_place: u64,
+    /// Pages of the write-ahead log above which scans wait for it to begin anew.
+    pub(super) most_log_pages: u32,
+}
+
+/// Starts the writer on a thread of its own.
+pub(super) fn start(start: Start) -> Result<(SyncSender<Job>, JoinHandle<()>)> {
+    let (sender, mut writer) = Writer::new(start);
+    let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || writer.run());
+    let failed = |error| StoreError::because(StoreErrorKind::Unavailable, "start the writer", error);
+    Ok((sender, thread.map_err(failed)?))
+}
+
+pub(super) struct Writer {
+    pub(super) start: Start,
+    statements: Statements,
+    jobs: Receiver<Job>,
+    log: LogKeeper,
+}
+
+/// What a batch has come to so far.
+struct Batch {
+    answers: Vec<Answer>,
+    place: u64,
+    counted: BTreeMap<(Tenant, TypeCode), i64>,
+    /// Why SQLite has given the transaction up, or could not undo a unit: nothing of it may be committed.
+    lost: Option<StoreError>,
+}
+
+impl Batch {
+    /// Gives the batch up because of this, if it is the first reason. Returns what is answered instead.
+    fn lose(&mut self, error: StoreError) -> StoreError {
+        self.lost.get_or_insert(error);
+        lost()
+    }
+}
+
+impl Writer {
+    pub(super) fn new(start: Start) -> (SyncSender<Job>, Self) {
+        let (sender, jobs) = mpsc::sync_channel(limits::WRITER_QUEUE_UNITS);
+        let statements = Statements::new(&start.shared);
+        let log = LogKeeper::new(start.most_log_pages);
+        (sender, Self { start, statements, jobs, log })
+    }
+
+    fn run(&mut self) {
+        loop {
+            let job = match self.log.patience() {
+                None => self.jobs.recv().map_err(RecvTimeoutError::from),
+                Some(patience) => self.jobs.recv_timeout(patience),
+            };
+            let is_idle = job.is_err();
+            let goes_on = match job {
+                Ok(job) => self.batch(job),
+                Err(RecvTimeoutError::Timeout) => true,
+                Err(RecvTimeoutError::Disconnected) => false,
+            };
+            if !goes_on {
+                break;
+            }
+            self.log.tend(&self.start.connection, &self.start.shared, is_idle);
+        }
+        // Nothing makes the log longer any more. Who copies the database of a stopped server needs no other file.
+        LogKeeper::end(&self.start.connection);
+        self.start.shared.log_is_too_long.send_replace(false);
+    }
+
+    /// Commits this job and those that wait, or arrive meanwhile, up to a limit. Returns whether to go on.
+    pub(super) fn batch(&mut self, first: Job) -> bool {
+        let begun = self.execute("BEGIN IMMEDIATE");
+        let mut batch = Batch { answers: Vec::new(), place: self.start.last_place, counted: BTreeMap::new(), lost: begun.err() };
+        let mut goes_on = true;
+        let mut next = Some(first);
+        while let Some(job) = next {
+            match job {
+                Job::Commit(unit, sender) => {
+                    let outcome = self.unit(&unit, &mut batch);
+                    batch.answers.push(Answer::Commit(sender, outcome));
+                }
+                Job::Secret(name, fresh, sender) => {
+                    let outcome = self.secret(name, fresh, &mut batch);
+                    batch.answers.push(Answer::Secret(sender, outcome));
+                }
+                Job::Probe(sender) => {
+                    let noted = if batch.lost.is_some() { Err(lost()) } else { self.note_place(batch.place) };
+                    let outcome = noted.map_err(|error| batch.lose(error));
+                    batch.answers.push(Answer::Probe(sender, outcome));
+                }
+                Job::Stop => {
+                    goes_on = false;
+                    break;
+                }
+            }
+            let is_full = batch.lost.is_some() || batch.answers.len() >= limits::UNITS_PER_COMMIT;
+            next = if is_full { None } else { self.jobs.try_recv().ok() };
+        }
+        self.finish(batch);
+        goes_on
+    }
+
+    fn finish(&mut self, mut batch: Batch) {
+        let failure = batch.lost.take().or_else(|| self.commit(&batch).err());
+        if let Some(error) = &failure {
+            tracing::error!(operation = error.operation, %error, units = batch.answers.len(), "a batch is lost");
+            if !self.start.connection.is_autocommit() {
+                // What cannot be rolled back now is when the next batch cannot begin.
+                let _ = self.execute("ROLLBACK");
+            }
+        }
+        self.start.shared.has_lost_a_batch.store(failure.is_some(), Ordering::Relaxed);
+        let has_events = failure.is_none() && batch.place > self.start.last_place;
+        if has_events {
+            self.start.last_place = batch.place;
+        }
+        for answer in batch.answers {
+            answer.give(failure.is_some());
+        }
+        if has_events {
+            self.start.wake.send_replace(batch.place);
+        }
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<()> {
+        const COUNT: &str =
+            "INSERT INTO counter (tenant, type, n) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET n = n + excluded.n";
+        let failed = failed("commit a batch");
+        let connection = &self.start.connection;
+        for ((tenant, kind), n) in batch.counted.iter().filter(|(_, n)| **n != 0) {
+            connection.prepare_cached(COUNT).and_then(|mut count| count.execute(params![tenant.0, kind.0, n])).map_err(failed)?;
+        }
+        if batch.place > self.start.last_place {
+            self.note_place(batch.place)?;
+        }
+        self.execute("COMMIT")
+    }
+
+    fn note_place(&self, place: u64) -> Result<()> {
+        const PLACE: &str =
+            "INSERT INTO meta (name, value) VALUES ('last_place', ?1) ON CONFLICT DO UPDATE SET value = excluded.value";
+        let failed = failed("note the last place");
+        let mut note = self.start.connection.prepare_cached(PLACE).map_err(failed)?;
+        note.execute([number(place)]).map(drop).map_err(failed)
+    }
+
+    /// Applies a unit within a savepoint, so that it can fail alone.
+    fn unit(&self, unit: &Unit, batch: &mut Batch) -> Result<Committed> {
+        if batch.lost.is_some() {
+            return Err(lost());
+        }
+        if let Err(error) = self.execute("SAVEPOINT unit") {
+            return Err(batch.lose(error));
+        }
+        let mut transaction = Transaction {
+            connection: &self.start.connection,
+            shared: &self.start.shared,
+            statements: &self.statements,
+            place: batch.place,
+            counted: Vec::new(),
+        };
+        let context = Context { registry: &self.start.registry, ids: self.start.ids.as_ref() };
+        let outcome = apply(&mut transaction, unit, context);
+        let (place, counted) = (transaction.place, transaction.counted);
+        let outcome = self.still_open(batch, outcome);
+        if batch.lost.is_some() {
+            return outcome;
+        }
+        if outcome.is_ok() {
+            batch.place = place;
+            for (tenant, kind, n) in counted {
+                *batch.counted.entry((tenant, kind)).or_default() += n;
+            }
+        } else if let Err(error) = self.execute("ROLLBACK TO unit") {
+            return Err(batch.lose(error));
+        }
+        match self.execute("RELEASE unit") {
+            Ok(()) => outcome,
+            Err(error) => Err(batch.lose(error)),
+        }
+    }
+
+    fn secret(&self, name: &str, fresh: [u8; 32], batch: &mut Batch) -> Result<[u8; 32]> {
+        if batch.lost.is_some() {
+            return Err(lost());
+        }
+        let failed = failed("make a secret");
+        let connection = &self.start.connection;
+        let made = connection.execute("INSERT OR IGNORE INTO secret (name, value) VALUES (?1, ?2)", params![name, fresh]);
+        let read = |_| connection.query_row("SELECT value FROM secret WHERE name = ?1", [name], |row| row.get(0));
+        self.still_open(batch, made.and_then(read).map_err(failed))
+    }
+
+    /// Gives the batch up when what was done has made SQLite roll everything back by itself, as a full disk does. All that came
+    /// after would be committed at once, each statement alone.
+    fn still_open<T>(&self, batch: &mut Batch, outcome: Result<T>) -> Result<T> {
+        if !self.start.connection.is_autocommit() {
+            return outcome;
+        }
+        let error = outcome.err().unwrap_or_else(|| StoreError::new(StoreErrorKind::Unavailable, "keep a transaction open"));
+        Err(batch.lose(error))
+    }
+
+    fn execute(&self, sql: &'static str) -> Result<()> {
+        let mut statement = self.start.connection.prepare_cached(sql).map_err(failed(sql))?;
+        statement.execute([]).map(drop).map_err(failed(sql))
+    }
+}

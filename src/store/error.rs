@@ -1,0 +1,70 @@
+//! What can go wrong in a store: the kind, what was being done, and whether trying again can help.
+
+use std::fmt;
+
+/// The kinds of failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreErrorKind {
+    /// A document is no longer at the revision that the unit was planned from: plan again.
+    Stale,
+    /// The resource does not exist (any more).
+    NotFound,
+    /// The resource is not at a version that the client named in `If-Match`.
+    PreconditionFailed,
+    /// Another resource holds this value of a unique attribute.
+    Uniqueness {
+        /// The attribute's canonical path.
+        path: String,
+    },
+    /// These member ids name no resource, and the unit asked for known ones.
+    UnknownMembers(Vec<String>),
+    /// The work is over a limit of time or size: nothing that a repetition would mend.
+    TooMany,
+    /// The store cannot answer now: its queue is full, its disk failed, it shuts down. Trying again later can help.
+    Unavailable,
+    /// The stored data cannot be understood.
+    Corrupt,
+}
+
+/// A failure of a store.
+#[derive(Debug, thiserror::Error)]
+pub struct StoreError {
+    /// What kind.
+    pub kind: StoreErrorKind,
+    /// What was being done. For the log, never for a client.
+    pub operation: &'static str,
+    /// What lies behind it. For the log, never for a client.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl StoreError {
+    /// A failure without a cause of its own.
+    pub fn new(kind: StoreErrorKind, operation: &'static str) -> Self {
+        Self { kind, operation, source: None }
+    }
+
+    /// A failure with what lies behind it.
+    pub fn because(
+        kind: StoreErrorKind,
+        operation: &'static str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self { kind, operation, source: Some(source.into()) }
+    }
+
+    /// Whether the same call can succeed later.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self.kind, StoreErrorKind::Stale | StoreErrorKind::Unavailable)
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {:?}", self.operation, self.kind)?;
+        match &self.source {
+            Some(source) => write!(formatter, ": {source}"),
+            None => Ok(()),
+        }
+    }
+}

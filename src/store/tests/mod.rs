@@ -1,0 +1,21 @@
+//! What every native backend must do, as one set of cases over each of them.
+
+mod commits;
+pub(crate) mod fixture;
+mod members;
+mod searches;
+
+pub(crate) use fixture::{Fixture, group, key, user};
+
+/// Runs each case against each backend.
+macro_rules! on_every_backend {
+    ($($case:ident),* $(,)?) => {
+        mod memory {
+            $(#[tokio::test] async fn $case() { super::$case($crate::store::tests::Fixture::new("memory")).await; })*
+        }
+        mod sqlite {
+            $(#[tokio::test] async fn $case() { super::$case($crate::store::tests::Fixture::new("sqlite")).await; })*
+        }
+    };
+}
+pub(crate) use on_every_backend;

@@ -1,0 +1,44 @@
+//! Kills the real program with requests in flight, again and again, and checks that nothing acknowledged is lost and that the log
+//! tells exactly what happened (I1, I2).
+//!
+//! `CARILLON_CRASH_CYCLES` says how often (5), `CARILLON_CRASH_SEED` repeats a run's choices.
+#![allow(unreachable_pub, reason = "a test program exports nothing")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod worker;
+mod world;
+
+use std::time::Instant;
+use world::World;
+
+/// Clients, each with a connection of its own.
+const CLIENTS: usize = 32;
+/// Cycles when nothing else is said.
+const CYCLES: usize = 5;
+/// The history is checked after so many cycles, and at the end.
+const CHECK_EVERY_CYCLES: usize = 10;
+
+fn setting<T: std::str::FromStr>(name: &str) -> Option<T> {
+    let text = std::env::var(name).ok()?;
+    assert!(text.parse::<T>().is_ok(), "{name} must be a number, not '{text}'");
+    text.parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
+    let cycles = setting("CARILLON_CRASH_CYCLES").unwrap_or(CYCLES);
+    let seed = setting("CARILLON_CRASH_SEED").unwrap_or_else(|| fastrand::u64(..));
+    println!("crash test: {CLIENTS} clients, {cycles} cycles, CARILLON_CRASH_SEED={seed}");
+    let begun = Instant::now();
+    let mut world = World::new(seed, CLIENTS).await;
+    for cycle in 1..=cycles {
+        let told = world.cycle().await;
+        println!("cycle {cycle}/{cycles}: {told}");
+        if cycle % CHECK_EVERY_CYCLES == 0 || cycle == cycles {
+            println!("checked: {}", world.check().await);
+        }
+    }
+    println!("{} in {:.1} s", world.finish().await, begun.elapsed().as_secs_f64());
+}

@@ -1,0 +1,157 @@
+//! The program, its clients, and what is known of the history.
+
+use crate::support::client::Client;
+use crate::support::fixture::group;
+use crate::support::history::{History, Kind, Operation, Outcome, Resource, check, check_walks};
+use crate::support::server::{KEY, Server, Settings};
+use crate::support::wait::{PATIENCE, until};
+use crate::worker::{Shared, Worker};
+use fastrand::Rng;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Groups that all clients share.
+const GROUPS: usize = 8;
+/// Fewest and most acknowledged writes before a kill.
+const WRITES: std::ops::Range<usize> = 40..400;
+
+/// Everything that goes on.
+pub struct World {
+    folder: tempfile::TempDir,
+    rng: Rng,
+    groups: Arc<[String]>,
+    shared: Arc<Shared>,
+    workers: Vec<Worker>,
+    log: Vec<Value>,
+    kills: usize,
+    violations: usize,
+}
+
+impl World {
+    /// An empty folder, the groups, and the clients.
+    pub async fn new(seed: u64, clients: usize) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let shared = Arc::new(Shared::default());
+        let server = Server::start(&settings(&folder));
+        let client = server.client();
+        let mut groups = Vec::new();
+        for number in 0..GROUPS {
+            let name = format!("team {number}");
+            let created = client.post("/Groups", &group(&name)).await;
+            let path = format!("/Groups/{}", created.id());
+            let outcome = Outcome::Acknowledged(Some(created.version()));
+            let operation =
+                Operation { kind: Kind::Create, resource: Some(path.clone()), outcome, marks: vec![name], activates: None };
+            shared.operations.lock().expect("the operations").push(operation);
+            groups.push(path);
+        }
+        let groups: Arc<[String]> = groups.into();
+        let mut rng = Rng::with_seed(seed);
+        let worker = |number| Worker::new(number, rng.fork(), Arc::clone(&groups), Arc::clone(&shared));
+        let workers = (0..clients).map(worker).collect();
+        Self { folder, rng, groups, shared, workers, log: Vec::new(), kills: 0, violations: 0 }
+    }
+
+    /// Starts the program, lets the clients write, and kills it while their requests are in flight.
+    pub async fn cycle(&mut self) -> String {
+        let mut server = Server::start(&settings(&self.folder));
+        self.read_log(&server.client()).await;
+        let base = format!("http://{}", server.address);
+        let (acknowledged, cut) = (self.acknowledged(), self.shared.cut.load(Ordering::SeqCst));
+        let running: Vec<_> =
+            self.workers.drain(..).map(|worker| tokio::spawn(worker.run(Client::new(&base, Some(KEY))))).collect();
+        let enough = acknowledged + self.rng.usize(WRITES);
+        let shared = Arc::clone(&self.shared);
+        let in_flight = until("writes are acknowledged and others in flight", PATIENCE, || {
+            let in_flight = shared.in_flight.load(Ordering::SeqCst);
+            let is_enough = shared.acknowledged.load(Ordering::SeqCst) >= enough && in_flight > 0;
+            async move { is_enough.then_some(in_flight) }
+        })
+        .await;
+        assert!(server.lives(), "the program died by itself:\n{}", server.output());
+        server.kill();
+        self.kills += 1;
+        for worker in running {
+            self.workers.push(worker.await.expect("a client"));
+        }
+        let cut = self.shared.cut.load(Ordering::SeqCst) - cut;
+        assert!(cut > 0, "no request was in flight when the program was killed");
+        assert!(!server.output().contains("panicked"), "{}", server.output());
+        format!("{} acknowledged, {in_flight} in flight at the kill, {cut} cut off", self.acknowledged() - acknowledged)
+    }
+
+    /// Starts the program, reads everything, and holds it against what the clients know.
+    pub async fn check(&mut self) -> String {
+        let server = Server::start(&settings(&self.folder));
+        let client = server.client();
+        self.read_log(&client).await;
+        let mut resources = dump(&client, "/Users").await;
+        resources.extend(dump(&client, "/Groups").await);
+        let operations = self.shared.operations.lock().expect("the operations").clone();
+        let history = History { operations, resources, log: self.log.clone() };
+        let mut violations = check(&history);
+        let page = self.rng.usize(50..200);
+        violations.extend(check_walks(&self.log, &client.feed(None, page).await));
+        self.violations += violations.len();
+        let shown: Vec<String> = violations.iter().take(20).map(ToString::to_string).collect();
+        assert!(violations.is_empty(), "{} rules broken:\n{}", violations.len(), shown.join("\n"));
+        format!("{} operations, {} resources, {} events", history.operations.len(), history.resources.len(), history.log.len())
+    }
+
+    /// Looks into the database itself, and sums up.
+    pub async fn finish(self) -> String {
+        let mut server = Server::start(&settings(&self.folder));
+        server.terminate();
+        assert!(server.ended().await.success(), "{}", server.output());
+        let files = std::fs::read_dir(self.folder.path()).expect("the folder").map(|entry| entry.expect("an entry").path());
+        let databases: Vec<_> = files.filter(|path| path.extension().is_some_and(|extension| extension == "db")).collect();
+        assert_eq!(databases.len(), 1, "{databases:?}");
+        let database = rusqlite::Connection::open(&databases[0]).expect("the database");
+        let sound: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("a check");
+        assert_eq!(sound, "ok");
+        format!(
+            "{} kills, {} writes acknowledged, {} cut off, {} refused as busy, {} events, {} groups, {} rules broken",
+            self.kills,
+            self.acknowledged(),
+            self.shared.cut.load(Ordering::SeqCst),
+            self.shared.busy.load(Ordering::SeqCst),
+            self.log.len(),
+            self.groups.len(),
+            self.violations,
+        )
+    }
+
+    fn acknowledged(&self) -> usize {
+        self.shared.acknowledged.load(Ordering::SeqCst)
+    }
+
+    /// Reads on from the last event that was read, before the kill or after it: a cursor stays good.
+    async fn read_log(&mut self, client: &Client) {
+        let last = self.log.last().and_then(|event| event["jti"].as_str()).map(str::to_owned);
+        self.log.extend(client.feed(last.as_deref(), 1000).await);
+    }
+}
+
+/// Addresses do not change with the port, so that the events stay the same from one start to the next.
+fn settings(folder: &tempfile::TempDir) -> Settings {
+    let settings = Settings::default().folder(folder.path()).with("EVENT_MODE", "full").with("PAGE_SIZE", "1000");
+    settings.with("PUBLIC_URL", "https://carillon.example")
+}
+
+/// Every resource of an endpoint, page by page.
+async fn dump(client: &Client, endpoint: &str) -> BTreeMap<String, Resource> {
+    let mut resources = BTreeMap::new();
+    loop {
+        let page = client.get(&format!("{endpoint}?startIndex={}&count=1000", resources.len() + 1)).await.json();
+        for body in page["Resources"].as_array().expect("Resources") {
+            let version = body["meta"]["version"].as_str().and_then(|tag| tag.trim_matches('"').parse().ok()).expect("a version");
+            let path = format!("{endpoint}/{}", body["id"].as_str().expect("an id"));
+            resources.insert(path, Resource { version, body: body.clone() });
+        }
+        if Some(resources.len() as u64) >= page["totalResults"].as_u64() {
+            return resources;
+        }
+    }
+}
