@@ -11,15 +11,28 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use std::sync::Mutex;
 
-/// A store in which another unit is committed just before the next one.
+/// What happens at the next commit.
 #[derive(Debug)]
-struct Overtaken {
+enum Meddling {
+    /// Nothing out of the ordinary.
+    None,
+    /// Another unit is committed just before it.
+    Overtake(Unit),
+    /// It is kept instead of committed.
+    Capture,
+    /// It has been kept.
+    Captured(Unit),
+}
+
+/// A store whose next commit is meddled with.
+#[derive(Debug)]
+struct Meddled {
     store: Arc<dyn Store>,
-    before_next: Mutex<Option<Unit>>,
+    next: Mutex<Meddling>,
 }
 
 #[async_trait]
-impl Store for Overtaken {
+impl Store for Meddled {
     fn capabilities(&self) -> Capabilities {
         self.store.capabilities()
     }
@@ -33,46 +46,20 @@ impl Store for Overtaken {
     }
 
     async fn commit(&self, unit: Unit) -> crate::store::Result<Committed> {
-        let other = self.before_next.lock().expect("not poisoned").take();
-        if let Some(other) = other {
-            self.store.commit(other).await?;
+        let next = std::mem::replace(&mut *self.next.lock().expect("not poisoned"), Meddling::None);
+        match next {
+            Meddling::None | Meddling::Captured(_) => {}
+            Meddling::Overtake(other) => drop(self.store.commit(other).await?),
+            Meddling::Capture => {
+                *self.next.lock().expect("not poisoned") = Meddling::Captured(unit);
+                return Err(StoreError::new(StoreErrorKind::Unavailable, "capture a unit"));
+            }
         }
         self.store.commit(unit).await
     }
 
     async fn ready(&self) -> crate::store::Result<()> {
         self.store.ready().await
-    }
-}
-
-/// A store that keeps the next unit to itself instead of committing it.
-#[derive(Debug)]
-struct Capturing {
-    store: Arc<dyn Store>,
-    captured: Mutex<Option<Unit>>,
-}
-
-#[async_trait]
-impl Store for Capturing {
-    fn capabilities(&self) -> Capabilities {
-        self.store.capabilities()
-    }
-
-    async fn get(&self, key: &Key, detail: Detail) -> crate::store::Result<Option<Stored>> {
-        self.store.get(key, detail).await
-    }
-
-    async fn query(&self, query: &Query) -> crate::store::Result<Page> {
-        self.store.query(query).await
-    }
-
-    async fn commit(&self, unit: Unit) -> crate::store::Result<Committed> {
-        *self.captured.lock().expect("not poisoned") = Some(unit);
-        Err(StoreError::new(StoreErrorKind::Unavailable, "capture a unit"))
-    }
-
-    async fn ready(&self) -> crate::store::Result<()> {
-        Ok(())
     }
 }
 
@@ -119,15 +106,17 @@ impl House {
 
     /// The unit that this PATCH would commit now.
     async fn planned(&self, id: &str, operations: Value) -> Unit {
-        let store = Arc::new(Capturing { store: Arc::clone(&self.backend.store), captured: Mutex::new(None) });
+        let store = Arc::new(Meddled { store: Arc::clone(&self.backend.store), next: Mutex::new(Meddling::Capture) });
         let engine = self.engine(Arc::clone(&store) as Arc<dyn Store>);
         engine.modify(&self.caller, &self.group, id, None, &patch(&operations), Answer::default()).await.expect_err("captured");
-        store.captured.lock().expect("not poisoned").take().expect("a unit")
+        let next = std::mem::replace(&mut *store.next.lock().expect("not poisoned"), Meddling::None);
+        let Meddling::Captured(unit) = next else { panic!("no unit was committed") };
+        unit
     }
 
     /// PATCH, while `other` is committed between its plan and its commit.
     async fn overtaken(&self, id: &str, condition: Option<Precondition>, operations: Value, other: Unit) -> Result<Modified> {
-        let store = Overtaken { store: Arc::clone(&self.backend.store), before_next: Mutex::new(Some(other)) };
+        let store = Meddled { store: Arc::clone(&self.backend.store), next: Mutex::new(Meddling::Overtake(other)) };
         let engine = self.engine(Arc::new(store));
         engine.modify(&self.caller, &self.group, id, condition, &patch(&operations), Answer::default()).await
     }
