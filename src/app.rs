@@ -1,24 +1,28 @@
 //! F6: the composition root: settings → store → engine → router; and the shutdown.
 
-use crate::auth::Authenticator;
+mod log;
+
 use crate::auth::key_file;
+use crate::auth::{Authenticator, Credential};
 use crate::base::clock::{Clock, SystemClock};
-use crate::base::id::{Ids, TimeOrderedIds};
+use crate::base::id::{Ids, Tenant, TimeOrderedIds};
 use crate::base::limits::Limits;
 use crate::base::secret::{Entropy, Secret, SystemEntropy};
 use crate::config::Settings;
 use crate::engine::{Engine, Parts, Switches};
-use crate::http::{self, Context, Surface};
+use crate::http::{self, Context, Page, PatchAnswer, Surface};
 use crate::scim::schema::Registry;
 use crate::store::backends::{self, Opening};
 use crate::store::{Backend, StoreError};
 use axum::Router;
+use ipnet::IpNet;
+use std::fs::File;
 use std::future::Future;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tracing_subscriber::EnvFilter;
 
 /// A gateway that can be embedded: as a router in a program's own server, or served by itself.
 ///
@@ -45,7 +49,7 @@ pub struct Builder {
     entropy: Arc<dyn Entropy>,
     switches: Switches,
     surface: Surface,
-    keys: Vec<Secret>,
+    credentials: Vec<Credential>,
 }
 
 impl Gateway {
@@ -53,13 +57,13 @@ impl Gateway {
     pub fn builder() -> Builder {
         Builder {
             backend: None,
-            registry: registry(true),
+            registry: Arc::new(Registry::builtin().with_loose_formats().with_unique("Group", "displayName")),
             clock: Arc::new(SystemClock),
             ids: Arc::new(TimeOrderedIds),
             entropy: Arc::new(SystemEntropy),
             switches: Switches::default(),
             surface: Surface::default(),
-            keys: Vec::new(),
+            credentials: Vec::new(),
         }
     }
 
@@ -82,7 +86,7 @@ impl Builder {
         self
     }
 
-    /// What is served.
+    /// What is served, unless a [backend](Self::backend) brings what it was opened with.
     #[must_use]
     pub fn registry(mut self, registry: Arc<Registry>) -> Self {
         self.registry = registry;
@@ -131,6 +135,13 @@ impl Builder {
         self
     }
 
+    /// No interactive page at `/`.
+    #[must_use]
+    pub fn without_page(mut self) -> Self {
+        self.surface.page = Page::Off;
+        self
+    }
+
     /// The base of absolute URIs, without a slash at its end; otherwise it is taken from each request's Host.
     #[must_use]
     pub fn public_url(mut self, url: impl Into<String>) -> Self {
@@ -140,8 +151,36 @@ impl Builder {
 
     /// One more key that clients may use. Without any, every request that needs a caller is refused.
     #[must_use]
-    pub fn api_key(mut self, key: Secret) -> Self {
-        self.keys.push(key);
+    pub fn api_key(self, key: Secret) -> Self {
+        self.credential(Credential::of_api_key(key))
+    }
+
+    /// One more key that a client of its own name may use.
+    #[must_use]
+    pub fn credential(mut self, credential: Credential) -> Self {
+        self.credentials.push(credential);
+        self
+    }
+
+    /// Where proxies are whose `Forwarded` and `X-Forwarded-*` headers count. The address of a connection's peer has to be handed
+    /// to the router (`into_make_service_with_connect_info`); [`Gateway::serve`] does.
+    #[must_use]
+    pub fn trusted_proxies(mut self, networks: impl IntoIterator<Item = IpNet>) -> Self {
+        self.surface.trusted_proxies = networks.into_iter().collect();
+        self
+    }
+
+    /// What a PATCH is answered with.
+    #[must_use]
+    pub fn patch_answer(mut self, answer: PatchAnswer) -> Self {
+        self.surface.patch_answer = answer;
+        self
+    }
+
+    /// Time between saying that the server is not ready and closing the listener, in milliseconds; 0 by default.
+    #[must_use]
+    pub fn shutdown_delay_ms(mut self, milliseconds: u64) -> Self {
+        self.surface.shutdown_delay_ms = milliseconds;
         self
     }
 
@@ -154,14 +193,13 @@ impl Builder {
         self.surface.event_mode = self.switches.event_mode;
         let parts = Parts {
             backend,
-            registry: self.registry,
             clock: self.clock,
             ids: self.ids,
             entropy: self.entropy,
             limits: self.surface.limits.clone(),
             switches: self.switches,
         };
-        let authenticator = Authenticator::of_api_keys(&self.keys);
+        let authenticator = Authenticator::new(self.credentials);
         Ok(Gateway { context: Arc::new(Context::new(Engine::new(parts), authenticator, self.surface)) })
     }
 
@@ -189,6 +227,14 @@ pub enum StartError {
         /// What the operating system says.
         source: io::Error,
     },
+    /// The file of `--dump-resources` cannot be written.
+    #[error("--dump-resources {path}: {source}")]
+    Dump {
+        /// The file.
+        path: String,
+        /// What the operating system or the store says.
+        source: io::Error,
+    },
     /// The address cannot be listened on, or the runtime does not start.
     #[error("HOST {host}, PORT {port}: {source}")]
     Listener {
@@ -204,38 +250,77 @@ pub enum StartError {
 /// Starts from settings and serves until SIGTERM or SIGINT. Says on the standard output where it listens, and once the key that it
 /// made.
 pub fn run(settings: Settings) -> Result<(), StartError> {
-    let filter = EnvFilter::new(format!("warn,carillon={}", settings.log_level.as_str()));
-    // A second start in one process keeps the first one's log.
-    let _ =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).try_init();
+    let _log = log::start(settings.log_level, settings.log_format);
     let (host, port) = (settings.server.host.clone(), settings.server.port);
     let base_path = settings.server.base_path.clone();
+    let dump = settings.dump_resources.clone().as_deref().map(Dump::open).transpose()?;
     let gateway = assemble(settings)?;
-    serve(gateway, &host, port, &base_path).map_err(|source| StartError::Listener { host, port, source })
+    warn_of_retired(&gateway);
+    serve(&gateway, &host, port, &base_path, dump)
+}
+
+/// Types that are no longer configured: their resources stay, and nobody can reach them.
+fn warn_of_retired(gateway: &Gateway) {
+    for record in gateway.context.engine.registry().all_retired() {
+        tracing::warn!(
+            resource_type = record.name,
+            "this resource type is no longer configured; what there is of it stays unserved"
+        );
+    }
+}
+
+/// The file that is to hold every resource when the server has stopped. That it can be written is seen at the start.
+struct Dump {
+    path: String,
+    file: File,
+}
+
+impl Dump {
+    fn open(path: &Path) -> Result<Self, StartError> {
+        let mut options = File::options();
+        // What it holds until then is kept.
+        let file = options.create(true).write(true).truncate(false).mode(0o600).open(path);
+        let path = path.display().to_string();
+        match file {
+            Ok(file) => Ok(Self { path, file }),
+            Err(source) => Err(StartError::Dump { path, source }),
+        }
+    }
+
+    async fn write(self, gateway: &Gateway, base: &str) -> Result<(), StartError> {
+        let Self { path, file } = self;
+        let written = async {
+            file.set_len(0)?;
+            let mut output = io::BufWriter::new(file);
+            gateway.context.engine.dump(Tenant(0), base, &mut output).await?;
+            output.flush()
+        };
+        written.await.map_err(|source| StartError::Dump { path, source })
+    }
 }
 
 fn assemble(settings: Settings) -> Result<Gateway, StartError> {
-    let Settings { server, store, switches, unique_group_names, limits, mut api_keys, .. } = settings;
+    let Settings { server, store, switches, patch_answer, limits, schemas, mut api_keys, me_user_name, named_keys, .. } = settings;
     let mut builder =
-        Gateway::builder().registry(registry(unique_group_names)).switches(switches).limits(limits).base_path(server.base_path);
+        Gateway::builder().registry(Arc::new(schemas.registry)).switches(switches).limits(limits).base_path(server.base_path);
+    builder =
+        builder.trusted_proxies(server.trusted_proxies).patch_answer(patch_answer).shutdown_delay_ms(server.shutdown_delay_ms);
     if let Some(url) = server.public_url {
         builder = builder.public_url(url);
+    }
+    if !server.page {
+        builder = builder.without_page();
     }
     let path = store.data_path.display().to_string();
     let refused = |source| StartError::Store { path: path.clone(), source };
     let backend = backends::open(store.backend, builder.opening(store.data_path.clone())).map_err(refused)?;
-    if api_keys.is_empty() {
+    if api_keys.is_empty() && named_keys.is_empty() {
         let keeps = backend.store.capabilities().durable;
         let key = generated_key(keeps.then_some(&store.data_path), &*builder.entropy);
         api_keys.push(key.map_err(|source| StartError::Key { path: path.clone(), source })?);
     }
-    api_keys.into_iter().fold(builder, Builder::api_key).backend(backend).build().map_err(refused)
-}
-
-/// The built-in resource types. That no two groups share a name is what clients expect, and the operator may say otherwise.
-fn registry(unique_group_names: bool) -> Arc<Registry> {
-    let registry = Registry::builtin();
-    Arc::new(if unique_group_names { registry.with_unique("Group", "displayName") } else { registry })
+    let unnamed = api_keys.into_iter().map(|key| Credential { user_name: me_user_name.clone(), ..Credential::of_api_key(key) });
+    unnamed.chain(named_keys).fold(builder, Builder::credential).backend(backend).build().map_err(refused)
 }
 
 /// The generated key: of the data folder, or of this run when nothing is kept.
@@ -254,14 +339,23 @@ fn generated_key(folder: Option<&PathBuf>, entropy: &dyn Entropy) -> io::Result<
     Ok(generated.key)
 }
 
-fn serve(gateway: Gateway, host: &str, port: u16, base_path: &str) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+fn serve(gateway: &Gateway, host: &str, port: u16, base_path: &str, dump: Option<Dump>) -> Result<(), StartError> {
+    let refused = |source| StartError::Listener { host: host.to_owned(), port, source };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(refused)?;
     runtime.block_on(async {
-        let listener = TcpListener::bind((host, port))?;
-        let address = listener.local_addr()?;
-        let shutdown = shutdown_signal()?;
-        say(&format!("Carillon listens on http://{address}{base_path}/"));
-        gateway.serve(listener, shutdown).await
+        let served = gateway.clone();
+        let address = async {
+            let listener = TcpListener::bind((host, port))?;
+            let address = listener.local_addr()?;
+            let shutdown = shutdown_signal()?;
+            say(&format!("Carillon listens on http://{address}{base_path}/"));
+            served.serve(listener, shutdown).await?;
+            Ok(address)
+        };
+        let address = address.await.map_err(refused)?;
+        let Some(dump) = dump else { return Ok(()) };
+        let origin = gateway.context.surface.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+        dump.write(gateway, &format!("{origin}{base_path}")).await
     })
 }
 

@@ -77,7 +77,7 @@ fn tour() -> Vec<String> {
 fn the_tour_runs_as_it_stands() {
     let server = Server::start();
     let blocks = tour();
-    assert_eq!(blocks.len(), 7, "create, read, filter, patch, group, delete, feed");
+    assert_eq!(blocks.len(), 9, "create, read, filter, patch, group, delete, bulk, walk, feed");
     // Between the blocks, so that each one's output can be told.
     let mark = "\n====\n";
     let script = blocks.join("printf '\\n====\\n'\n");
@@ -98,7 +98,13 @@ fn the_tour_runs_as_it_stands() {
     assert_eq!(group["members"][0]["value"], id);
     assert_eq!(user["groups"][0]["value"], group["id"]);
     assert!(answers[5].starts_with("HTTP/1.1 204"), "{}", answers[5]);
-    let (first, rest) = answers[6].split_once('\n').expect("two pages of the feed");
+    let statuses = json(answers[6])["Operations"].as_array().map(|all| all.iter().map(|one| one["status"].clone()).collect());
+    assert_eq!(statuses, Some(vec![Value::from("201"); 3]), "{}", answers[6]);
+    let pages = answers[7].split_once('\n').map(|(first, second)| [json(first), json(second)]).expect("two pages of the walk");
+    let names = pages.each_ref().map(|page| (page["totalResults"].clone(), page["Resources"][0]["userName"].clone()));
+    assert_eq!(names, [(2.into(), "bob@example.com".into()), (2.into(), "cleo@example.com".into())]);
+    assert_eq!(pages.each_ref().map(|page| page["nextCursor"].is_string()), [true, false]);
+    let (first, rest) = answers[8].split_once('\n').expect("two pages of the feed");
     assert_eq!(
         [kinds(&json(first)), kinds(&json(rest))].concat(),
         [
@@ -108,6 +114,9 @@ fn the_tour_runs_as_it_stands() {
             ("/Groups", "create:notice"),
             ("/Users", "delete"),
             ("/Groups", "patch:notice"),
+            ("/Users", "create:notice"),
+            ("/Groups", "create:notice"),
+            ("/Users", "create:notice"),
         ]
         .map(|(endpoint, kind)| (endpoint.to_owned(), kind.to_owned()))
     );

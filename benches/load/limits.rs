@@ -17,8 +17,14 @@ pub(crate) enum Limit {
 pub(crate) const READ_TO_STATIC: Limit = Limit::AtLeast(0.5);
 /// `userName eq` in requests a second with many users, to the same with few.
 pub(crate) const FILTER_MANY_TO_FEW: Limit = Limit::AtLeast(0.8);
+/// A page of [`PAGE`] users in requests a second, to bare axum that sends the same bytes.
+pub(crate) const PAGE_TO_STATIC: Limit = Limit::AtLeast(0.15);
+/// From the start of the program to its first answer that it is ready, in milliseconds.
+pub(crate) const START_MS: Limit = Limit::AtMost(100.0);
 /// Durable POST in users a second, to a bare loop that commits the same rows.
 pub(crate) const CREATE_TO_BARE: Limit = Limit::AtLeast(0.4);
+/// Bulk requests that create users, in users a second, to a bare loop that commits the same rows.
+pub(crate) const BULK_TO_BARE: Limit = Limit::AtLeast(0.4);
 /// Durable PATCH of `active` in users a second, to a bare loop that commits the same rows.
 pub(crate) const PATCH_TO_BARE: Limit = Limit::AtLeast(0.4);
 /// Time to add one member to a large group, to the time for a small group.
@@ -26,8 +32,14 @@ pub(crate) const MEMBER_LARGE_TO_SMALL: Limit = Limit::AtMost(1.5);
 /// Anonymous resident memory of the server after loading the users and reading them all, in MB (10^6 bytes).
 pub(crate) const MEMORY_MB: Limit = Limit::AtMost(60.0);
 
+/// Users of a page.
+pub(crate) const PAGE: usize = 100;
+/// Starts of the program of which the median counts.
+pub(crate) const STARTS: usize = 5;
 /// Clients of the reads, and of the durable writes.
 pub(crate) const CLIENTS: usize = 64;
+/// Users that one bulk request creates.
+pub(crate) const USERS_IN_BULK: u32 = 1_000;
 /// Rows of the bare loop in one transaction.
 pub(crate) const ROWS_PER_TRANSACTION: usize = 64;
 /// Writers that run beside the reads in one of the lines, and how often each changes a user: 300 changes a second together.

@@ -3,7 +3,7 @@
 //! ```sh
 //! cargo bench --bench load                          # all lines, about ten minutes
 //! cargo bench --bench load -- --quick               # some seconds: shows that it works, its numbers mean little
-//! cargo bench --bench load -- --only create,patch   # some lines: read, filter, create, patch, member, memory
+//! cargo bench --bench load -- --only create,patch   # some lines: start, read, filter, list, create, bulk, patch, member, memory
 //! cargo bench --bench load -- --users-large 200000  # a smaller large store
 //! cargo bench --bench load -- --strict              # exit code 1 when a limit is missed
 //! ```
@@ -40,7 +40,7 @@ use tokio::runtime::Builder;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// The lines that `--only` knows.
-const LINES: [&str; 6] = ["read", "filter", "create", "patch", "member", "memory"];
+const LINES: [&str; 9] = ["start", "read", "filter", "list", "create", "bulk", "patch", "member", "memory"];
 
 #[derive(Debug)]
 struct Options {
@@ -107,10 +107,15 @@ async fn run() -> Result<bool> {
     let options = Options::parse(arguments)?;
     let lab = Lab::build(options.scale).await?;
     let mut report = Report::new();
-    if options.wants(&["read", "filter", "member", "memory"]) {
+    if options.wants(&["start"]) {
+        for line in lines::start::measure(&lab).await? {
+            report.push(line);
+        }
+    }
+    if options.wants(&["read", "filter", "list", "member", "memory"]) {
         lines::many::measure(&lab, &options.only, &mut report).await?;
     }
-    if options.wants(&["create", "patch"]) {
+    if options.wants(&["create", "bulk", "patch"]) {
         lines::writes::measure(&lab, &options.only, &mut report).await?;
     }
     Ok(report.passes() || !options.strict)

@@ -71,6 +71,16 @@ impl Traffic for Static {
     }
 }
 
+/// GET of one target over and over.
+#[derive(Debug)]
+pub(crate) struct Get(pub(crate) String);
+
+impl Traffic for Get {
+    fn request(&self, _client: usize, _random: &mut Random, out: &mut Vec<u8>) {
+        request(out, "GET", format_args!("{}", self.0), "");
+    }
+}
+
 /// GET by id, uniformly random.
 #[derive(Debug)]
 pub(crate) struct Reads(pub(crate) Arc<Vec<Person>>);
@@ -134,6 +144,33 @@ impl Traffic for Creates {
         {
             self.made.lock().unwrap_or_else(PoisonError::into_inner).push(person);
         }
+    }
+}
+
+/// Bulk requests that create ever new users.
+#[derive(Debug)]
+pub(crate) struct Bulks {
+    /// How many users each creates.
+    pub(crate) users: u32,
+    /// How many were not created.
+    pub(crate) failed: AtomicUsize,
+}
+
+impl Traffic for Bulks {
+    fn request(&self, _client: usize, random: &mut Random, out: &mut Vec<u8>) {
+        let operation =
+            |number| format!(r#"{{"method":"POST","path":"/Users","bulkId":"{number}","data":{}}}"#, new_user(random.next()));
+        let operations: Vec<String> = (0..self.users).map(operation).collect();
+        let body = format!(
+            r#"{{"schemas":["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],"Operations":[{}]}}"#,
+            operations.join(",")
+        );
+        request(out, "POST", format_args!("/Bulk"), &body);
+    }
+
+    fn answered(&self, body: &[u8]) {
+        let created = body.windows(14).filter(|part| part == br#""status":"201""#).count();
+        self.failed.fetch_add((self.users as usize).saturating_sub(created), Ordering::Relaxed);
     }
 }
 

@@ -6,6 +6,9 @@ use crate::base::id::Tenant;
 use crate::base::secret::{Secret, TokenDigest};
 use std::sync::Arc;
 
+/// The principal of every key that has no name of its own.
+pub const API_KEY_PRINCIPAL: &str = "api-key";
+
 /// Who makes a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
@@ -13,19 +16,46 @@ pub struct Caller {
     pub principal: String,
     /// The tenant it acts in.
     pub tenant: Tenant,
+    /// The `userName` of the user that `/Me` is for it (RFC 7644 §3.11): a person's, so that it is not printed.
+    pub user_name: Option<Secret>,
 }
 
-/// The static API keys of the configuration. They are kept as digests and compared in constant time (I6).
+/// A static key, and who it stands for. Several keys may stand for one principal: that is how a key is rotated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// The name of who uses it.
+    pub principal: String,
+    /// The key itself.
+    pub key: Secret,
+    /// The `userName` of the user that `/Me` is.
+    pub user_name: Option<Secret>,
+}
+
+impl Credential {
+    /// A key without a name of its own.
+    pub fn of_api_key(key: Secret) -> Self {
+        Self { principal: API_KEY_PRINCIPAL.into(), key, user_name: None }
+    }
+}
+
+/// The static keys of the configuration. They are kept as digests and compared in constant time (I6).
 #[derive(Clone, Debug)]
 pub struct Authenticator {
     keys: Vec<(TokenDigest, Arc<Caller>)>,
 }
 
 impl Authenticator {
-    /// Every key acts as the principal `api-key`, in the first tenant.
+    /// Every key acts as its principal, in the first tenant.
+    pub fn new(credentials: impl IntoIterator<Item = Credential>) -> Self {
+        let kept = |Credential { principal, key, user_name }| {
+            (TokenDigest::of(key.expose()), Arc::new(Caller { principal, tenant: Tenant(0), user_name }))
+        };
+        Self { keys: credentials.into_iter().map(kept).collect() }
+    }
+
+    /// Every key acts as the principal [`API_KEY_PRINCIPAL`].
     pub fn of_api_keys<'a>(keys: impl IntoIterator<Item = &'a Secret>) -> Self {
-        let caller = Arc::new(Caller { principal: "api-key".into(), tenant: Tenant(0) });
-        Self { keys: keys.into_iter().map(|key| (TokenDigest::of(key.expose()), Arc::clone(&caller))).collect() }
+        Self::new(keys.into_iter().cloned().map(Credential::of_api_key))
     }
 
     /// The caller whose key this is. Every key is compared, wherever the first match stands.
@@ -41,11 +71,38 @@ mod tests {
 
     #[test]
     fn only_a_configured_key_has_a_caller() {
-        let keys = [Secret::new("one"), Secret::new("two")];
+        let keys = [Secret::new("the first"), Secret::new("two")];
         let authenticator = Authenticator::of_api_keys(&keys);
         assert_eq!(authenticator.authenticate("two").map(|caller| caller.principal.as_str()), Some("api-key"));
         assert_eq!(authenticator.authenticate("three"), None);
         assert_eq!(authenticator.authenticate(""), None);
-        assert!(!format!("{authenticator:?}").contains("one"));
+        assert!(!format!("{authenticator:?}").contains("the first"));
+    }
+
+    #[test]
+    fn several_keys_may_stand_for_one_principal() {
+        let credential = |principal: &str, key: &str| Credential {
+            principal: principal.into(),
+            key: Secret::new(key),
+            user_name: (principal == "okta").then(|| Secret::new("ann")),
+        };
+        let authenticator =
+            Authenticator::new([credential("entra", "old"), credential("entra", "new"), credential("okta", "third")]);
+        let caller = |key| {
+            authenticator.authenticate(key).map(|caller| (caller.principal.as_str(), caller.user_name.as_ref().map(Secret::expose)))
+        };
+        assert_eq!((caller("old"), caller("new")), (Some(("entra", None)), Some(("entra", None))));
+        assert_eq!(caller("third"), Some(("okta", Some("ann"))));
+    }
+
+    /// 7644-2-02
+    #[test]
+    fn every_known_key_is_a_principal_in_a_tenant() {
+        let keys = [Secret::new("one"), Secret::new("two")];
+        let authenticator = Authenticator::of_api_keys(&keys);
+        for key in ["one", "two"] {
+            let caller = authenticator.authenticate(key).expect("a caller");
+            assert_eq!((caller.principal.as_str(), caller.tenant), ("api-key", Tenant(0)));
+        }
     }
 }

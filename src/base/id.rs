@@ -1,5 +1,7 @@
 //! Identifiers: of tenants, resource types, resources and events, and the source that makes new ones.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::borrow::Cow;
 use std::fmt;
 use uuid::Uuid;
 
@@ -46,6 +48,31 @@ impl From<Uuid> for ResourceId {
     fn from(uuid: Uuid) -> Self {
         Self::Uuid(uuid)
     }
+}
+
+/// What stands for something else in a segment of a path (RFC 3986 §3.3: `pchar` and no more).
+const NOT_IN_A_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@');
+
+/// An identifier as a segment of a URI's path: what may not stand there is percent-encoded (RFC 3986 §3.3).
+pub fn segment(id: &str) -> Cow<'_, str> {
+    utf8_percent_encode(id, NOT_IN_A_SEGMENT).into()
 }
 
 /// The key of a resource in every store.
@@ -95,6 +122,12 @@ mod tests {
         for text in ["0190c7a4-7f2a-7000-8000-000000000001", "0190C7A4-7F2A-7000-8000-000000000001", "", "../etc", "42"] {
             assert_eq!(ResourceId::parse(text).to_string(), text);
         }
+    }
+
+    #[test]
+    fn an_id_is_one_segment_of_a_path() {
+        assert!(matches!(segment("0190c7a4-7f2a-7000-8000-000000000001"), Cow::Borrowed(_)));
+        assert_eq!(segment("a b/c?d#e%\u{2}ê"), "a%20b%2Fc%3Fd%23e%25%02%C3%AA");
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub struct Limits {
     pub body_read_ms: u64,
     /// Time for a request to be answered once it has been read, in milliseconds.
     pub request_ms: u64,
+    /// Time for which a client may leave an answer unread before the connection is closed, in milliseconds.
+    pub write_ms: u64,
     /// Most resources in one response.
     pub page_size: u64,
     /// Most members of a group that one request may name.
@@ -21,6 +23,10 @@ pub struct Limits {
     pub scan_ms: u64,
     /// Most scans at a time.
     pub scans: usize,
+    /// Most operations of one bulk request.
+    pub bulk_operations: usize,
+    /// Age at which a cursor expires, in seconds.
+    pub cursor_seconds: u64,
 }
 
 impl Default for Limits {
@@ -29,11 +35,14 @@ impl Default for Limits {
             body_bytes: 16 * 1024 * 1024,
             body_read_ms: 30_000,
             request_ms: 30_000,
+            write_ms: 30_000,
             page_size: 100,
             members_per_request: 100_000,
             members_in_patch_answer: 1_000,
             scan_ms: 5_000,
             scans: 4,
+            bulk_operations: 1_000,
+            cursor_seconds: 24 * 60 * 60,
         }
     }
 }
@@ -47,8 +56,14 @@ impl Limits {
 
 /// Most bytes of request bodies that are worked on at a time; a further body is answered 503.
 pub const BODY_BYTES_IN_FLIGHT: usize = 256 * 1024 * 1024;
+/// Most bytes of large answers that wait for their clients at a time; a further one is answered 503.
+pub const ANSWER_BYTES_IN_FLIGHT: usize = 256 * 1024 * 1024;
+/// Largest answer that is not counted there, in bytes.
+pub const SMALL_ANSWER_BYTES: usize = 64 * 1024;
 /// Deepest nesting of JSON that is read, in levels.
 pub const JSON_DEPTH: usize = 64;
+/// Most values in one JSON text, objects and lists among them: each takes some hundred bytes of memory, however short it is written.
+pub const JSON_VALUES: usize = 1_000_000;
 /// Deepest nesting of a filter, in levels.
 pub const FILTER_DEPTH: usize = 64;
 /// Longest filter, in bytes.
@@ -67,6 +82,12 @@ pub const VALUES_PER_ATTRIBUTE: usize = 2_000;
 pub const COMPARISONS_PER_PATCH: usize = 500_000;
 /// Size at which a page of resources ends early, in bytes.
 pub const PAGE_BYTES: usize = 16 * 1024 * 1024;
+/// Most places that a sort without an index keeps in mind: so far it can be paged into by `startIndex`. A walk needs a page of them.
+pub const SORTED_PLACES: usize = 100_000;
+/// Most resources of one type that a sort over several types reads at a time to pass over those before `startIndex`.
+pub const MERGED_RESOURCES: u64 = 1_000;
+/// Longest cursor that is looked at, in bytes: above what any key and any id come to, with every character escaped.
+pub const CURSOR_BYTES: usize = 8 * 1024;
 /// Most attributes named by `attributes` or `excludedAttributes`.
 pub const PROJECTED_ATTRIBUTES: usize = 256;
 /// Longest resource id that is looked up, in bytes; a longer one names nothing.
@@ -82,6 +103,12 @@ pub const GROUPS_PER_RESOURCE: usize = 10_000;
 pub const MEMBERS_IN_FULL_EVENT: usize = 1_000;
 /// Most times that a unit is planned anew after a stale fact.
 pub const REPLANS: usize = 16;
+/// Most units of a bulk request that are planned and committed at once, so that other writers get their turn between them.
+pub const BULK_RUN_UNITS: usize = 128;
+/// Size of the units of a bulk request that are planned and committed at once, in bytes; the unit that passes it is the last.
+pub const BULK_RUN_BYTES: usize = 1024 * 1024;
+/// Longest time that a bulk request still waits for a commit when its time is up, in milliseconds.
+pub const BULK_COMMIT_MS: u64 = 5_000;
 /// Units that may wait for the writer; a further one is answered 503.
 pub const WRITER_QUEUE_UNITS: usize = 1_024;
 /// Most units in one commit.
@@ -107,6 +134,13 @@ pub const PREPARED_STATEMENTS: usize = 128;
 pub const WRITER_CACHE_KIB: u32 = 16 * 1024;
 /// Size of what one reading of the log returns, in bytes; the event that passes it is the last.
 pub const LOG_PAGE_BYTES: usize = 8 * 1024 * 1024;
+/// Most resources whose index entries are added, and most entries that are removed, in one step between commits: some milliseconds
+/// of work.
+pub const INDEX_STEP_RESOURCES: u64 = 500;
+/// Time after which a step in building an index is tried again that could not be committed, in milliseconds.
+pub const INDEX_RETRY_MS: u64 = 1_000;
+/// Time between two lines of the log about an index that is being built, in milliseconds.
+pub const INDEX_REPORT_MS: u64 = 5_000;
 /// Time without a write after which the write-ahead log is moved into the database, in milliseconds.
 pub const WRITER_REST_MS: u64 = 100;
 /// Most events in one answer of a feed.
@@ -121,7 +155,23 @@ pub const HEADER_READ_MS: u64 = 30_000;
 pub const REFUSED_BODY_READ_MS: u64 = 1_000;
 /// Time that requests in flight get on shutdown, in milliseconds.
 pub const SHUTDOWN_MS: u64 = 10_000;
+/// Longest request id that is taken from a request, in bytes; for a longer one the server makes its own.
+pub const REQUEST_ID_BYTES: usize = 128;
+/// Lines of the log that may wait to be written; a further one is dropped.
+pub const LOG_LINES_WAITING: usize = 65_536;
 /// Seconds a client is asked to wait after 503.
 pub const RETRY_AFTER_SECONDS: u64 = 1;
 /// Longest password, in bytes; hashing a longer one is refused.
 pub const PASSWORD_BYTES: usize = 1_024;
+/// Most files of schemas and resource types.
+pub const SCHEMA_FILES: usize = 1_000;
+/// Largest such file, in bytes.
+pub const SCHEMA_FILE_BYTES: u64 = 4 * 1024 * 1024;
+/// Deepest folder in which such files are looked for, in levels.
+pub const SCHEMA_FOLDER_DEPTH: usize = 8;
+/// Most attributes of one schema, sub-attributes included.
+pub const SCHEMA_ATTRIBUTES: usize = 2_000;
+/// Most extensions of one resource type.
+pub const EXTENSIONS_PER_TYPE: usize = 64;
+/// Most resource types.
+pub const RESOURCE_TYPES: usize = 256;

@@ -1,5 +1,6 @@
 //! F6: the commands, a file each.
 
+mod check;
 mod serve;
 
 use clap::{Parser, Subcommand};
@@ -19,6 +20,8 @@ struct CommandLine {
 enum Command {
     /// Serve SCIM over HTTP; also what happens without a command.
     Serve(serve::Arguments),
+    /// Read the settings as serve would, show them and what they lead to, and touch nothing.
+    Check(serve::Arguments),
 }
 
 /// Runs the command that the arguments name. Ends with 2 when the arguments, the settings or the data folder forbid the start, and
@@ -27,6 +30,7 @@ pub fn run() -> ExitCode {
     let line = CommandLine::parse();
     match line.command {
         Some(Command::Serve(arguments)) => serve::run(arguments),
+        Some(Command::Check(arguments)) => check::run(arguments),
         None => serve::run(line.serve),
     }
 }

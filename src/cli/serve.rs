@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// The status of a start that settings or the data folder forbid.
-const CANNOT_START: u8 = 2;
+pub(super) const CANNOT_START: u8 = 2;
 
 /// The flags of `serve`. Each wins over the environment, and that over the file.
 #[derive(Debug, Args)]
@@ -25,9 +25,37 @@ pub(super) struct Arguments {
     /// API key that clients may use; repeatable. Others on this machine may see it: rather use a file and `API_KEY_FILE`
     #[arg(long, value_name = "KEY", value_parser = secret)]
     bearer_token: Vec<Secret>,
-    /// Not built yet: set `PUBLIC_URL` instead
-    #[arg(long, hide = true)]
+    /// Take the base of absolute URIs from the headers of proxies (`REVERSE_PROXY`, `TRUSTED_PROXIES`)
+    #[arg(long)]
     reverse_proxy: bool,
+    /// File or folder with schemas; repeatable, instead of `SCHEMA_PATH`
+    #[arg(long, value_name = "PATH")]
+    schema: Vec<PathBuf>,
+    /// File or folder with resource types; repeatable, instead of `SCHEMA_PATH`
+    #[arg(long, value_name = "PATH")]
+    resource_type: Vec<PathBuf>,
+    /// File that gets every resource, as JSON, when the server has stopped
+    #[arg(long, value_name = "FILE")]
+    dump_resources: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// What the settings are read from: these flags, and the environment.
+    pub(super) fn sources(self) -> (Flags, impl Iterator<Item = (String, String)>) {
+        let flags = Flags {
+            hostname: self.hostname,
+            port: self.port,
+            config: self.config,
+            bearer_tokens: self.bearer_token,
+            reverse_proxy: self.reverse_proxy,
+            schemas: self.schema,
+            resource_types: self.resource_type,
+            dump_resources: self.dump_resources,
+        };
+        let environment =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
+        (flags, environment)
+    }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the shape that the parser of arguments asks for")]
@@ -37,15 +65,7 @@ fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
 
 /// Reads the settings, starts and serves.
 pub(super) fn run(arguments: Arguments) -> ExitCode {
-    let flags = Flags {
-        hostname: arguments.hostname,
-        port: arguments.port,
-        config: arguments.config,
-        bearer_tokens: arguments.bearer_token,
-        reverse_proxy: arguments.reverse_proxy,
-    };
-    let environment =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
+    let (flags, environment) = arguments.sources();
     let settings = match Settings::load(&flags, environment) {
         Ok(settings) => settings,
         Err(problems) => {
@@ -57,7 +77,7 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("Carillon cannot start:\n{error}");
-            ExitCode::from(if matches!(error, StartError::Listener { .. }) { 1 } else { CANNOT_START })
+            ExitCode::from(if matches!(error, StartError::Listener { .. } | StartError::Dump { .. }) { 1 } else { CANNOT_START })
         }
     }
 }

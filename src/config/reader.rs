@@ -1,7 +1,8 @@
 //! Layers the sources and reads values from them, remembering every problem.
 
 use super::Flags;
-use super::table::{NOT_BUILT, SECRET, SETTINGS};
+use super::effective::Source;
+use super::table::{NOT_BUILT, SECRET, SETTINGS, TABLES};
 use crate::scim::path::shorten;
 use config::builder::DefaultState;
 use config::{Config, ConfigBuilder, ConfigError, File, FileFormat};
@@ -16,6 +17,7 @@ const DEFAULT_FILE: &str = "carillon.toml";
 /// The layered values, and the problems so far.
 pub(super) struct Reader {
     values: Config,
+    sources: BTreeMap<&'static str, Source>,
     problems: Vec<String>,
 }
 
@@ -24,13 +26,14 @@ impl Reader {
     pub(super) fn open(flags: &Flags, environment: &BTreeMap<String, String>) -> Self {
         let mut problems = Vec::new();
         let file = read_file(flags.config.as_deref(), &mut problems);
-        refuse_unbuilt(flags, environment, &mut problems);
+        refuse_unbuilt(environment, &mut problems);
+        let sources = sources(&file, flags, environment);
         let layered = layer(file, flags, environment);
         let values = layered.and_then(ConfigBuilder::<DefaultState>::build).unwrap_or_else(|error| {
             problems.push(format!("settings: {}", first_line(&error)));
             Config::default()
         });
-        Self { values, problems }
+        Self { values, sources, problems }
     }
 
     /// A setting that is text with a meaning. A value without one is a problem, and `None` like an absent one.
@@ -73,6 +76,21 @@ impl Reader {
         }
     }
 
+    /// Where the value of a setting comes from.
+    pub(super) fn source(&self, variable: &str) -> Source {
+        self.sources.get(variable).copied().unwrap_or(Source::Default)
+    }
+
+    /// A setting as it was written, if it was.
+    pub(super) fn raw(&self, variable: &str) -> Option<String> {
+        self.values.get::<String>(key_of(variable)).ok()
+    }
+
+    /// What the file has under a key, whatever its shape.
+    pub(super) fn value(&self, key: &str) -> Option<Value> {
+        self.values.get(key).ok()
+    }
+
     /// Remembers a problem.
     pub(super) fn problem(&mut self, line: String) {
         self.problems.push(line);
@@ -86,6 +104,26 @@ impl Reader {
 
 fn key_of(variable: &str) -> &str {
     SETTINGS.iter().find(|(name, _)| *name == variable).map_or(variable, |(_, key)| key)
+}
+
+/// Where the value of each setting comes from that has one.
+fn sources(file: &Config, flags: &Flags, environment: &BTreeMap<String, String>) -> BTreeMap<&'static str, Source> {
+    let flagged = |variable: &str| match variable {
+        "HOST" if flags.hostname.is_some() => Some(Source::Flag("--hostname")),
+        "PORT" if flags.port.is_some() => Some(Source::Flag("--port")),
+        "REVERSE_PROXY" if flags.reverse_proxy => Some(Source::Flag("--reverse-proxy")),
+        "API_KEY" if !flags.bearer_tokens.is_empty() => Some(Source::Flag("--bearer-token")),
+        "SCHEMA_PATH" if !flags.schemas.is_empty() => Some(Source::Flag("--schema")),
+        "SCHEMA_PATH" if !flags.resource_types.is_empty() => Some(Source::Flag("--resource-type")),
+        _ => None,
+    };
+    let written = |variable: &str, key: &str| match () {
+        () if environment.contains_key(variable) => Some(Source::Environment),
+        () if file.get::<Value>(key).is_ok() => Some(Source::File),
+        () => None,
+    };
+    let of = |(variable, key): &(&'static str, &str)| Some((*variable, flagged(variable).or_else(|| written(variable, key))?));
+    SETTINGS.iter().filter_map(of).collect()
 }
 
 fn layer(file: Config, flags: &Flags, environment: &BTreeMap<String, String>) -> Result<ConfigBuilder<DefaultState>, ConfigError> {
@@ -129,6 +167,9 @@ fn refuse_unknown(path: &Path, prefix: &str, values: &Value, problems: &mut Vec<
     let sorted: BTreeMap<&String, &Value> = values.as_object().into_iter().flatten().collect();
     for (name, value) in sorted {
         let key = format!("{prefix}{name}");
+        if TABLES.contains(&key.as_str()) {
+            continue;
+        }
         let is_section = SETTINGS.iter().any(|(_, known)| known.strip_prefix(&*key).is_some_and(|rest| rest.starts_with('.')));
         if is_section && value.is_object() {
             refuse_unknown(path, &format!("{key}."), value, problems);
@@ -138,10 +179,7 @@ fn refuse_unknown(path: &Path, prefix: &str, values: &Value, problems: &mut Vec<
     }
 }
 
-fn refuse_unbuilt(flags: &Flags, environment: &BTreeMap<String, String>, problems: &mut Vec<String>) {
-    if flags.reverse_proxy {
-        problems.push("--reverse-proxy is not built yet: set PUBLIC_URL instead".into());
-    }
+fn refuse_unbuilt(environment: &BTreeMap<String, String>, problems: &mut Vec<String>) {
     for (variable, harmless) in NOT_BUILT {
         let Some(value) = environment.get(*variable) else { continue };
         if harmless.contains(&value.as_str()) {

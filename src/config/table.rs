@@ -6,14 +6,24 @@ pub(super) const SETTINGS: &[(&str, &str)] = &[
     ("PORT", "server.port"),
     ("BASE_PATH", "server.base_path"),
     ("PUBLIC_URL", "server.public_url"),
+    ("PAGE", "server.page"),
+    ("REVERSE_PROXY", "server.reverse_proxy"),
+    ("TRUSTED_PROXIES", "server.trusted_proxies"),
+    ("SHUTDOWN_DELAY_MS", "server.shutdown_delay_ms"),
     ("LOGLEVEL", "log.level"),
+    ("LOG_FORMAT", "log.format"),
     ("API_KEY", "auth.api_key"),
     ("API_KEY_FILE", "auth.api_key_file"),
+    ("ME_USER_NAME", "auth.user_name"),
     ("STORE", "store.backend"),
     ("DATA_PATH", "store.data_path"),
     ("DATABASE_URL", "store.database_url"),
+    ("INDEXED_ATTRIBUTES", "store.indexed_attributes"),
+    ("PATCH_ANSWER", "protocol.patch_answer"),
+    ("QUIRKS", "protocol.quirks"),
     ("UNKNOWN_MEMBERS", "groups.unknown_members"),
     ("UNIQUE_GROUP_NAMES", "groups.unique_names"),
+    ("SCHEMA_PATH", "schemas.path"),
     ("EVENT_MODE", "events.mode"),
     ("SET_ISSUER", "events.issuer"),
     ("SET_AUDIENCE", "events.audience"),
@@ -21,18 +31,23 @@ pub(super) const SETTINGS: &[(&str, &str)] = &[
     ("LIMIT_BODY_BYTES", "limits.body_bytes"),
     ("LIMIT_BODY_READ_MS", "limits.body_read_ms"),
     ("LIMIT_REQUEST_MS", "limits.request_ms"),
+    ("LIMIT_WRITE_MS", "limits.write_ms"),
     ("LIMIT_MEMBERS_PER_REQUEST", "limits.members_per_request"),
     ("LIMIT_MEMBERS_IN_PATCH_ANSWER", "limits.members_in_patch_answer"),
     ("LIMIT_SCAN_MS", "limits.scan_ms"),
     ("LIMIT_SCANS", "limits.scans"),
+    ("LIMIT_BULK_OPERATIONS", "limits.bulk_operations"),
+    ("LIMIT_CURSOR_SECONDS", "limits.cursor_seconds"),
 ];
 
+/// What only the file can say: lists of tables.
+pub(super) const TABLES: &[&str] = &["auth.keys"];
+
 /// Settings whose value may hold a secret: a problem never shows it.
-pub(super) const SECRET: &[&str] = &["API_KEY", "PUBLIC_URL", "DATABASE_URL"];
+pub(super) const SECRET: &[&str] = &["API_KEY", "ME_USER_NAME", "PUBLIC_URL", "DATABASE_URL"];
 
 /// Variables of what is not built yet, and the values of them that ask for nothing more than what there is.
 pub(super) const NOT_BUILT: &[(&str, &[&str])] = &[
-    ("SCHEMA_PATH", &[]),
     ("MONGO_DB", &[]),
     ("LDAP_HOSTNAME", &[]),
     ("LDAP_BASENAME", &[]),

@@ -1,4 +1,4 @@
-//! Reading a feed from a cursor: the log, rendered for the feed's audience.
+//! Reading a feed after an event: the log, rendered for the feed's audience.
 
 use super::{Engine, failure};
 use crate::auth::Caller;
@@ -37,7 +37,7 @@ pub struct FeedPage {
 }
 
 impl Engine {
-    /// The events of a feed after a cursor. A cursor that this feed did not give is 400, one whose event is no longer kept 410:
+    /// The events of a feed after one of them. A `jti` that this feed did not give is 400, one whose event is no longer kept 410:
     /// never a silent replay.
     pub async fn read_feed(&self, caller: &Caller, request: FeedRequest<'_>) -> Result<FeedPage> {
         if request.feed != DEFAULT_FEED {
@@ -46,12 +46,9 @@ impl Engine {
         let tag = self.feed_tag(request.feed).await?;
         let after = match request.after {
             None => Place::default(),
-            Some(jti) => self.cursor(caller, &tag, jti).await?,
+            Some(jti) => self.place_after(caller, &tag, jti).await?,
         };
         let limit = request.limit.unwrap_or(limits::FEED_PAGE_DEFAULT_EVENTS).min(limits::FEED_PAGE_EVENTS);
-        let mut logged = self.ledger.read(caller.tenant, after, limit + 1).await.map_err(|error| failure(&error))?;
-        let more_available = logged.len() > limit || is_full(&logged);
-        logged.truncate(limit);
         let audience = format!("{}/Events/Feeds/{}", request.base, request.feed);
         let rendering = Rendering {
             issuer: self.switches.issuer.as_deref().unwrap_or(request.origin),
@@ -60,12 +57,23 @@ impl Engine {
             mode: self.switches.event_mode,
             tag: &tag,
         };
-        // A type that is no longer served leaves its events unreadable; they stay in the log.
-        let sets = logged.iter().filter_map(|logged| claims(&logged.event, &self.registry, rendering));
-        Ok(FeedPage { sets: sets.collect(), more_available })
+        let mut after = after;
+        loop {
+            let mut logged = self.ledger.read(caller.tenant, after, limit + 1).await.map_err(|error| failure(&error))?;
+            let more_available = logged.len() > limit || is_full(&logged);
+            logged.truncate(limit);
+            let sets: Vec<Value> = logged.iter().filter_map(|logged| claims(&logged.event, &self.registry, rendering)).collect();
+            // Events of a type that the store does not know cannot be told. A page of them alone would give the reader no cursor to
+            // go on from (I5).
+            match logged.last() {
+                Some(last) if sets.is_empty() && more_available => after = last.place,
+                _ => return Ok(FeedPage { sets, more_available }),
+            }
+        }
     }
 
-    async fn cursor(&self, caller: &Caller, tag: &Tag, jti: &str) -> Result<Place> {
+    /// The place of the event after which a reader goes on.
+    async fn place_after(&self, caller: &Caller, tag: &Tag, jti: &str) -> Result<Place> {
         let event =
             tag.event(jti).ok_or_else(|| Error::invalid_value("Parameter 'after' must be the jti of an event of this feed."))?;
         let place = self.ledger.place_of(caller.tenant, event).await.map_err(|error| failure(&error))?;
@@ -84,12 +92,6 @@ impl Engine {
     }
 
     async fn feed_tag(&self, feed: &str) -> Result<Tag> {
-        let kept = self.tag_key.get_or_try_init(|| {
-            let mut fresh = [0; 32];
-            self.entropy.fill(&mut fresh);
-            self.ledger.secret("jti", fresh)
-        });
-        let key = kept.await.map_err(|error| failure(&error))?;
-        Ok(Tag::new(key, feed, 0))
+        Ok(Tag::new(self.kept_key("jti", &self.tag_key).await?, feed, 0))
     }
 }

@@ -1,9 +1,14 @@
 //! F4: the use cases. Each plans purely, as a whole, and commits once.
 
+mod bulk;
 mod create;
+mod cursor;
 mod delete;
+mod dump;
 mod feed;
+mod gather;
 mod locks;
+mod me;
 mod modify;
 mod plan;
 mod query;
@@ -12,6 +17,7 @@ mod represent;
 mod secrets;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use crate::auth::Caller;
 use crate::base::clock::Clock;
@@ -20,6 +26,7 @@ use crate::base::limits::{self, Limits};
 use crate::base::secret::Entropy;
 use crate::event::Mode;
 use crate::scim::error::{Error, ErrorKind, Result};
+use crate::scim::quirks::Quirks;
 use crate::scim::schema::{Registry, ResourceType};
 use crate::store::index::Indexes;
 use crate::store::{Backend, Detail, Ledger, Store, StoreError, StoreErrorKind};
@@ -27,18 +34,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
+pub use bulk::{Performed, Processed};
 pub use feed::{DEFAULT_FEED, FeedPage, FeedRequest};
 pub use modify::Modified;
-pub use query::{Listing, Search};
-pub use represent::represent;
+pub use query::{Listing, Search, Target};
+pub use represent::Representation;
 
 /// What an engine is made of.
 #[derive(Debug)]
 pub struct Parts {
-    /// What holds resources and events.
+    /// What holds resources and events, and says which schemas and resource types are served.
     pub backend: Backend,
-    /// The schemas and resource types that are served.
-    pub registry: Arc<Registry>,
     /// The source of time.
     pub clock: Arc<dyn Clock>,
     /// The source of identifiers.
@@ -56,6 +62,8 @@ pub struct Parts {
 pub struct Switches {
     /// Refuse members that name no resource.
     pub known_members_only: bool,
+    /// What is read beside the protocol's own requests.
+    pub quirks: Quirks,
     /// Whether events hold data.
     pub event_mode: Mode,
     /// `iss` of events; the public base URL when it is not set.
@@ -79,6 +87,7 @@ pub struct Engine {
     locks: locks::Locks,
     hasher: secrets::Hasher,
     tag_key: OnceCell<[u8; 32]>,
+    cursor_key: OnceCell<[u8; 32]>,
 }
 
 /// What an answer to a write shows.
@@ -100,11 +109,12 @@ impl Answer {
 impl Engine {
     /// An engine over a store.
     pub fn new(parts: Parts) -> Self {
-        let indexes = parts.registry.types().iter().map(|kind| (kind.code, Indexes::of(kind))).collect();
+        let registry = parts.backend.registry;
+        let indexes = registry.types().iter().map(|kind| (kind.code, Indexes::of(kind))).collect();
         Self {
             store: parts.backend.store,
             ledger: parts.backend.ledger,
-            registry: parts.registry,
+            registry,
             indexes,
             clock: parts.clock,
             ids: parts.ids,
@@ -114,12 +124,18 @@ impl Engine {
             switches: parts.switches,
             locks: locks::Locks::default(),
             tag_key: OnceCell::new(),
+            cursor_key: OnceCell::new(),
         }
     }
 
     /// The schemas and resource types that are served.
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// The source of identifiers.
+    pub fn ids(&self) -> &dyn Ids {
+        &*self.ids
     }
 
     /// The limits in force.
@@ -145,6 +161,16 @@ impl Engine {
         Ok(Key { tenant: caller.tenant, kind: kind.code, id: ResourceId::parse(id) })
     }
 
+    /// A key of the installation, by its name: made once, and the same after a restart.
+    async fn kept_key<'a>(&self, name: &'static str, known: &'a OnceCell<[u8; 32]>) -> Result<&'a [u8; 32]> {
+        let kept = known.get_or_try_init(|| {
+            let mut fresh = [0; 32];
+            self.entropy.fill(&mut fresh);
+            self.ledger.secret(name, fresh)
+        });
+        kept.await.map_err(|error| failure(&error))
+    }
+
     /// The transaction name of a request's events.
     fn txn(&self) -> String {
         self.ids.next().to_string()
@@ -156,7 +182,7 @@ fn failure(error: &StoreError) -> Error {
     match &error.kind {
         StoreErrorKind::NotFound => Error::new(ErrorKind::NotFound, "Resource not found."),
         StoreErrorKind::PreconditionFailed => {
-            Error::new(ErrorKind::PreconditionFailed, "The resource is at another version than If-Match names.")
+            Error::new(ErrorKind::PreconditionFailed, "The resource is at a version that If-Match or If-None-Match does not allow.")
         }
         StoreErrorKind::Uniqueness { path } => {
             Error::new(ErrorKind::Uniqueness, format!("Another resource has this value of the unique attribute '{path}'."))
@@ -165,7 +191,9 @@ fn failure(error: &StoreError) -> Error {
             Error::invalid_value(format!("These values of 'members' name no resource: {}.", ids.join(", ")))
         }
         StoreErrorKind::TooMany => {
-            Error::new(ErrorKind::TooMany, "This takes longer than the server allows. A filter by an indexed attribute does not.")
+            let detail = "This takes more work than the server allows. A filter or an order by an indexed attribute does not, nor does a \
+                 cursor instead of a large startIndex.";
+            Error::new(ErrorKind::TooMany, detail)
         }
         StoreErrorKind::Stale | StoreErrorKind::Unavailable => {
             tracing::warn!(operation = error.operation, error = %error, "the store is unavailable");

@@ -1,12 +1,13 @@
 //! PATCH (RFC 7644 §3.5.2).
 
-use super::plan::{After, Before, contended};
+use super::plan::{After, Before, Planned, contended};
+use super::write::{Action, Write};
 use super::{Answer, Engine};
 use crate::auth::Caller;
 use crate::base::id::Key;
-use crate::base::limits;
 use crate::scim::error::Result;
 use crate::scim::patch::{Patch, Patched};
+use crate::scim::quirks;
 use crate::scim::schema::ResourceType;
 use crate::scim::version::Precondition;
 use crate::store::{Detail, Stored};
@@ -24,9 +25,6 @@ pub struct Modified {
 
 impl Engine {
     /// Changes a resource: all operations or none (7644-3.5.2-05).
-    ///
-    /// Operations on members alone take no lock and read no member: clients that add members to one group do not wait for each
-    /// other's plans.
     pub async fn modify(
         &self,
         caller: &Caller,
@@ -37,21 +35,26 @@ impl Engine {
         answer: Answer,
     ) -> Result<Modified> {
         let key = Self::key(caller, kind, id)?;
-        let patch = Patch::parse(kind, body)?;
-        patch.check_id(id)?;
-        let _lock = if patch.is_on_members_only() { None } else { Some(self.locks.lock(&key).await) };
-        for _ in 0..limits::REPLANS {
-            let (before, after) = self.apply(kind, &key, &patch, precondition.as_ref(), answer.groups()).await?;
-            let planned = self.plan(kind, &before, after, precondition.clone()).await?;
-            if let Some(stored) = self.settle(before.stored, planned).await? {
-                let version = stored.version;
-                if stored.member_count > self.limits.members_in_patch_answer && !answer.asked {
-                    return Ok(Modified { version, stored: None });
-                }
-                return Ok(Modified { version, stored: Some(self.answer(stored, answer).await?) });
-            }
+        let write = Write { kind, key, action: Action::Modify(self.read_patch(kind, id, body)?), precondition };
+        let stored = self.perform(&write, answer.groups(), &self.txn()).await?;
+        let version = stored.version;
+        if stored.member_count > self.limits.members_in_patch_answer && !answer.asked {
+            return Ok(Modified { version, stored: None });
         }
-        Err(contended())
+        Ok(Modified { version, stored: Some(self.answer(stored, answer).await?) })
+    }
+
+    /// Reads the body of a PATCH of this resource.
+    pub(super) fn read_patch(&self, kind: &ResourceType, id: &str, body: &Value) -> Result<Patch> {
+        let quirks = self.switches.quirks;
+        Patch::parse(kind, &quirks::patch(kind, id, body, quirks), quirks)
+    }
+
+    /// Plans a PATCH.
+    pub(super) async fn plan_modify(&self, write: &Write<'_>, patch: &Patch, detail: Detail) -> Result<Planned> {
+        let Write { kind, key, precondition, .. } = write;
+        let (before, after) = self.apply(kind, key, patch, precondition.as_ref(), detail).await?;
+        self.plan(kind, before, after, precondition.clone()).await
     }
 
     /// Applies a patch to the resource as it is, with its members only if an operation selects them by more than their ids.

@@ -1,6 +1,6 @@
 //! What the write use cases share: from two documents to the effect of a unit, and from a commit to the answer.
 
-use super::{Answer, Engine, failure_of};
+use super::{Answer, Engine, failure, failure_of};
 use crate::base::clock::Timestamp;
 use crate::base::id::Key;
 use crate::event::plan::{self as events, Subject};
@@ -21,16 +21,21 @@ pub(super) struct Before {
     pub document: Object,
 }
 
-/// A write to a resource that exists, as it will be committed if the facts hold.
+/// A write as it will be committed if the facts hold.
 pub(super) struct Planned {
     /// When it will have happened.
     pub at: Timestamp,
     /// The change to commit.
     pub change: Change,
-    /// The stored text of the document afterwards.
-    pub body: Bytes,
-    /// Its revision afterwards.
-    pub revision: u64,
+    /// The resource afterwards, but for what the store finds: its version, and how many members it has.
+    pub after: Stored,
+}
+
+impl Planned {
+    /// Whether there is nothing to commit, as long as the resource stays as it was read.
+    fn changes_nothing(&self) -> bool {
+        matches!(self.change.effect, Effect::Keep) && self.change.members.is_empty()
+    }
 }
 
 /// What a write makes of a document.
@@ -59,20 +64,20 @@ impl Engine {
     pub(super) async fn plan(
         &self,
         kind: &ResourceType,
-        before: &Before,
+        before: Before,
         after: After,
         precondition: Option<Precondition>,
     ) -> Result<Planned> {
         let Before { stored, document: before } = before;
         self.check_members(&after.members)?;
         let hashed = self.hasher.apply(stored.secrets.as_deref(), after.secrets).await?;
-        let differences = diff(kind, before, &after.document);
+        let differences = diff(kind, &before, &after.document);
         let subject = Subject { kind, key: &stored.key, created: stored.created };
         let at = self.clock.now();
         let events = if after.is_put {
-            events::replaced(subject, before, &after.document, &differences, &hashed.paths, at)
+            events::replaced(subject, &before, &after.document, &differences, &hashed.paths, at)
         } else {
-            events::patched(subject, before, &after.document, &differences, &hashed.paths)
+            events::patched(subject, &before, &after.document, &differences, &hashed.paths)
         };
         let is_changed = !differences.is_empty() || hashed.stored.is_some();
         let mut planned = Planned {
@@ -88,14 +93,14 @@ impl Engine {
                 members: after.members,
                 known_members_only: self.switches.known_members_only,
                 events,
+                txn: None,
             },
-            body: stored.body.clone(),
-            revision: stored.revision,
+            after: Stored { secrets: None, ..stored },
         };
         if is_changed {
-            let document = self.document(kind, Some(before), &after.document, hashed.stored);
-            planned.body = document.body.clone();
-            planned.revision += 1;
+            let document = self.document(kind, Some(&before), &after.document, hashed.stored);
+            planned.after.body = document.body.clone();
+            planned.after.revision += 1;
             planned.change.effect = Effect::Replace(document);
         }
         Ok(planned)
@@ -103,23 +108,21 @@ impl Engine {
 
     /// Commits a planned write, and returns the resource as it leaves it. `None` means that the facts no longer hold: plan again.
     /// A write that changes nothing is not committed at all.
-    pub(super) async fn settle(&self, before: Stored, planned: Planned) -> Result<Option<Stored>> {
-        let before = Stored { secrets: None, ..before };
-        if matches!(planned.change.effect, Effect::Keep) && planned.change.members.is_empty() {
-            return Ok(Some(before));
+    pub(super) async fn settle(&self, planned: Planned, txn: &str) -> Result<Option<Stored>> {
+        if planned.changes_nothing() {
+            return Ok(Some(planned.after));
         }
-        let outcome = match self.commit(planned.at, planned.change).await {
+        let Planned { at, change, after } = planned;
+        let outcome = match self.commit(at, txn, change).await {
             Ok(outcome) => outcome,
             Err(error) if error.kind == StoreErrorKind::Stale => return Ok(None),
-            Err(error) => return Err(failure_of(&error, &before.key.id)),
+            Err(error) => return Err(failure_of(&error, &after.key.id)),
         };
         Ok(Some(Stored {
             version: outcome.version,
-            revision: planned.revision,
-            modified: if outcome.changed { planned.at } else { before.modified },
-            body: planned.body,
+            modified: if outcome.changed { at } else { after.modified },
             member_count: outcome.member_count,
-            ..before
+            ..after
         }))
     }
 
@@ -153,7 +156,11 @@ impl Engine {
 
     /// Refuses a request that names more members than the limit.
     pub(super) fn check_members(&self, change: &MemberChange) -> Result<()> {
-        let named = change.present.len() + change.absent.len();
+        self.check_member_count(change.present.len() + change.absent.len())
+    }
+
+    /// The same of several changes that are one unit.
+    pub(super) fn check_member_count(&self, named: usize) -> Result<()> {
         if named > self.limits.members_per_request {
             let most = self.limits.members_per_request;
             return Err(Error::new(ErrorKind::TooLarge, format!("The request names {named} members; at most {most} are allowed.")));
@@ -162,8 +169,8 @@ impl Engine {
     }
 
     /// Commits a unit of one change.
-    pub(super) async fn commit(&self, at: Timestamp, change: Change) -> Result<Outcome, StoreError> {
-        let Committed { mut outcomes } = self.store.commit(Unit { at, txn: self.txn(), changes: vec![change] }).await?;
+    async fn commit(&self, at: Timestamp, txn: &str, change: Change) -> Result<Outcome, StoreError> {
+        let Committed { mut outcomes } = self.store.commit(Unit { at, txn: txn.to_owned(), changes: vec![change] }).await?;
         Ok(outcomes.pop().unwrap_or_default())
     }
 
@@ -191,10 +198,8 @@ pub(super) fn body(document: &Object) -> Bytes {
 
 /// The document of a stored resource.
 pub(super) fn document_of(stored: &Stored) -> Result<Object> {
-    serde_json::from_slice(&stored.body).map_err(|error| {
-        tracing::error!(%error, "a stored document cannot be read");
-        Error::new(ErrorKind::Internal, "The server failed.")
-    })
+    let corrupt = |error| failure(&StoreError::because(StoreErrorKind::Corrupt, "read a stored document", error));
+    serde_json::from_slice(&stored.body).map_err(corrupt)
 }
 
 /// Others changed the resource each time a write was planned.

@@ -1,16 +1,16 @@
 //! PUT (RFC 7644 §3.5.1).
 
-use super::plan::{After, contended};
+use super::plan::{After, Planned};
+use super::write::{Action, Write};
 use super::{Answer, Engine};
 use crate::auth::Caller;
-use crate::base::limits;
-use crate::scim::Object;
 use crate::scim::error::Result;
+use crate::scim::quirks;
 use crate::scim::resource::MemberChange;
 use crate::scim::schema::ResourceType;
 use crate::scim::validate;
 use crate::scim::version::Precondition;
-use crate::store::Stored;
+use crate::store::{Detail, Stored};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -25,21 +25,20 @@ impl Engine {
         body: &Value,
         answer: Answer,
     ) -> Result<Stored> {
-        let key = Self::key(caller, kind, id)?;
-        let _lock = self.locks.lock(&key).await;
-        let reset = kind.members().is_some();
-        let after = |before: &Object| {
-            let validated = validate::replace(kind, before, body)?;
-            let members = MemberChange { reset, present: validated.members, absent: Vec::new() };
-            Ok(After { document: validated.document, members, secrets: validated.secrets, rests_on_members: false, is_put: true })
-        };
-        for _ in 0..limits::REPLANS {
-            let before = self.load(&key, precondition.as_ref(), answer.groups()).await?;
-            let planned = self.plan(kind, &before, after(&before.document)?, precondition.clone()).await?;
-            if let Some(stored) = self.settle(before.stored, planned).await? {
-                return self.answer(stored, answer).await;
-            }
-        }
-        Err(contended())
+        let write = Write { kind, key: Self::key(caller, kind, id)?, action: Action::Replace(body), precondition };
+        let replaced = self.perform(&write, answer.groups(), &self.txn()).await?;
+        self.answer(replaced, answer).await
+    }
+
+    /// Plans a PUT.
+    pub(super) async fn plan_replace(&self, write: &Write<'_>, body: &Value, detail: Detail) -> Result<Planned> {
+        let Write { kind, key, precondition, .. } = write;
+        let before = self.load(key, precondition.as_ref(), detail).await?;
+        let body = quirks::resource(kind, body, self.switches.quirks);
+        let validated = validate::replace(kind, &before.document, &body)?;
+        let members = MemberChange { reset: kind.members().is_some(), present: validated.members, absent: Vec::new() };
+        let secrets = validated.secrets;
+        let after = After { document: validated.document, members, secrets, rests_on_members: false, is_put: true };
+        self.plan(kind, before, after, precondition.clone()).await
     }
 }

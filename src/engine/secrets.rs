@@ -15,6 +15,7 @@ use unicode_normalization::UnicodeNormalization;
 /// Hashes with argon2id, at most one at a time for each core.
 pub(super) struct Hasher {
     permits: Arc<Semaphore>,
+    most_at_once: usize,
     entropy: Arc<dyn Entropy>,
     /// The working memory of each hash, 19 MiB, kept for the next one: allocators do not give it back reliably.
     memories: Arc<Mutex<Vec<Vec<Block>>>>,
@@ -38,7 +39,12 @@ pub(super) struct Hashed {
 impl Hasher {
     pub(super) fn new(entropy: Arc<dyn Entropy>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { permits: Arc::new(Semaphore::new(cores)), entropy, memories: Arc::default() }
+        Self { permits: Arc::new(Semaphore::new(cores)), most_at_once: cores, entropy, memories: Arc::default() }
+    }
+
+    /// How many hashes are made at a time.
+    pub(super) fn most_at_once(&self) -> usize {
+        self.most_at_once
     }
 
     /// Applies changes to the stored secrets. A value that is already stored is no change.
@@ -156,9 +162,9 @@ mod tests {
         vec![SecretChange { path: "password".into(), value: Some(Secret::new(value)) }]
     }
 
+    /// 7643-4.1.1-05 7643-4.1.1-06
     #[tokio::test]
     async fn a_password_is_hashed_and_its_repetition_is_no_change() {
-        // 7643-4.1.1-05 7643-4.1.1-06
         let hasher = Hasher::new(Arc::new(SystemEntropy));
         let first = hasher.apply(None, password("t1meMa\u{a0}chine")).await.expect("hashed");
         let stored = first.stored.expect("stored");
@@ -178,6 +184,43 @@ mod tests {
             let error = hasher.apply(None, password(bad)).await.expect_err("refused");
             assert_eq!(error.kind, ErrorKind::InvalidValue);
             assert!(!error.detail.contains("bell"));
+        }
+    }
+
+    /// 7643-4.1.1-06
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn no_more_hashes_run_at_a_time_than_there_are_cores() {
+        let hasher = Arc::new(Hasher::new(Arc::new(SystemEntropy)));
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let tasks: Vec<_> = (0..3 * cores)
+            .map(|n| {
+                let hasher = Arc::clone(&hasher);
+                tokio::spawn(async move { hasher.apply(None, password(&format!("password {n}"))).await })
+            })
+            .collect();
+        for task in tasks {
+            assert!(task.await.expect("it runs").expect("hashed").stored.is_some());
+        }
+        // Each hash takes a memory that is free, or a new one: there are as many as ran at a time.
+        let memories = hasher.memories.lock().expect("not poisoned").len();
+        assert!((1..=cores).contains(&memories), "{memories} hashes at a time on {cores} cores");
+        assert_eq!(hasher.permits.available_permits(), cores);
+    }
+
+    /// 7643-4.1.1-06
+    #[tokio::test]
+    async fn a_password_is_prepared_as_an_opaque_string() {
+        let hasher = Hasher::new(Arc::new(SystemEntropy));
+        let stored = hasher.apply(None, password("Zo\u{eb}\u{3000}Ａ ς")).await.expect("hashed").stored.expect("stored");
+        for (given, is_same) in [
+            ("Zoe\u{308}\u{2003}Ａ ς", true),
+            ("zo\u{eb} Ａ ς", false),
+            ("Zo\u{eb} A ς", false),
+            ("Zo\u{eb} Ａ σ", false),
+            ("Zo\u{eb}  Ａ ς", false),
+        ] {
+            let found = hasher.apply(Some(&stored), password(given)).await.expect("compared");
+            assert_eq!(found.stored.is_none(), is_same, "{given}");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Writes that meet: what others commit between a plan and its commit.
 
+mod walks;
+
 use super::*;
 use crate::base::clock::SystemClock;
 use crate::base::id::{Tenant, TimeOrderedIds};
@@ -13,7 +15,7 @@ use std::sync::Mutex;
 
 /// What happens at the next commit.
 #[derive(Debug)]
-enum Meddling {
+pub(super) enum Meddling {
     /// Nothing out of the ordinary.
     None,
     /// Another unit is committed just before it.
@@ -22,13 +24,15 @@ enum Meddling {
     Capture,
     /// It has been kept.
     Captured(Unit),
+    /// It is never answered.
+    Hang,
 }
 
 /// A store whose next commit is meddled with.
 #[derive(Debug)]
-struct Meddled {
-    store: Arc<dyn Store>,
-    next: Mutex<Meddling>,
+pub(super) struct Meddled {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) next: Mutex<Meddling>,
 }
 
 #[async_trait]
@@ -49,6 +53,7 @@ impl Store for Meddled {
         let next = std::mem::replace(&mut *self.next.lock().expect("not poisoned"), Meddling::None);
         match next {
             Meddling::None | Meddling::Captured(_) => {}
+            Meddling::Hang => std::future::pending().await,
             Meddling::Overtake(other) => drop(self.store.commit(other).await?),
             Meddling::Capture => {
                 *self.next.lock().expect("not poisoned") = Meddling::Captured(unit);
@@ -63,15 +68,14 @@ impl Store for Meddled {
     }
 }
 
-struct House {
-    backend: Backend,
-    registry: Arc<Registry>,
-    caller: Caller,
+pub(super) struct House {
+    pub(super) backend: Backend,
+    pub(super) caller: Caller,
     group: Arc<ResourceType>,
 }
 
 impl House {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let registry = Arc::new(Registry::builtin());
         let opening = Opening {
             data_path: std::path::PathBuf::new(),
@@ -81,22 +85,26 @@ impl House {
         };
         let backend = backends::open("memory", opening).expect("the memory store opens");
         let group = Arc::clone(registry.by_name("Group").expect("Group"));
-        Self { backend, registry, caller: Caller { principal: "test".into(), tenant: Tenant(0) }, group }
+        let caller = Caller { principal: "test".into(), tenant: Tenant(0), user_name: None };
+        Self { backend, caller, group }
     }
 
-    fn engine(&self, store: Arc<dyn Store>) -> Engine {
+    pub(super) fn engine(&self, store: Arc<dyn Store>) -> Engine {
+        self.engine_within(store, Limits::default())
+    }
+
+    pub(super) fn engine_within(&self, store: Arc<dyn Store>, limits: Limits) -> Engine {
         Engine::new(Parts {
-            backend: Backend { store, ledger: Arc::clone(&self.backend.ledger) },
-            registry: Arc::clone(&self.registry),
+            backend: Backend { store, ..self.backend.clone() },
             clock: Arc::new(SystemClock),
             ids: Arc::new(TimeOrderedIds),
             entropy: Arc::new(SystemEntropy),
-            limits: Limits::default(),
+            limits,
             switches: Switches::default(),
         })
     }
 
-    async fn create(&self) -> String {
+    pub(super) async fn create(&self) -> String {
         let body = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "old",
             "members": [{"value": "m1", "display": "one"}]});
         let engine = self.engine(Arc::clone(&self.backend.store));
@@ -105,7 +113,7 @@ impl House {
     }
 
     /// The unit that this PATCH would commit now.
-    async fn planned(&self, id: &str, operations: Value) -> Unit {
+    pub(super) async fn planned(&self, id: &str, operations: Value) -> Unit {
         let store = Arc::new(Meddled { store: Arc::clone(&self.backend.store), next: Mutex::new(Meddling::Capture) });
         let engine = self.engine(Arc::clone(&store) as Arc<dyn Store>);
         engine.modify(&self.caller, &self.group, id, None, &patch(&operations), Answer::default()).await.expect_err("captured");
@@ -140,9 +148,9 @@ async fn a_member_write_answers_with_the_document_at_its_version() {
     assert_eq!((stored.version, stored.revision, &document["displayName"]), (3, 2, &json!("new")));
 }
 
+/// 9110-13.1.1-01
 #[tokio::test]
 async fn a_condition_that_still_holds_does_not_fail_because_others_write() {
-    // 9110-13.1.1-01
     let house = House::new();
     let id = house.create().await;
     let other = house.planned(&id, add("m2")).await;
@@ -153,4 +161,43 @@ async fn a_condition_that_still_holds_does_not_fail_because_others_write() {
     let condition = Some(Precondition::Versions(vec![3]));
     let refused = house.overtaken(&id, condition, add("m4"), other).await.expect_err("another version");
     assert_eq!(refused.kind, ErrorKind::PreconditionFailed);
+}
+
+#[tokio::test]
+async fn a_feed_goes_on_past_events_that_nobody_can_tell() {
+    // I5
+    let house = House::new();
+    let engine = house.engine(Arc::clone(&house.backend.store));
+    let of_unknown_type = |number: u8| {
+        let key = Key { tenant: Tenant(0), kind: TypeCode(9), id: ResourceId::parse(&format!("x{number}")) };
+        let template = crate::event::template::Template {
+            kind: crate::event::Kind::Create,
+            subject: key.clone(),
+            external_id: None,
+            attributes: vec!["id".into()],
+            data: crate::event::template::Data::Nothing,
+        };
+        let change = crate::store::Change {
+            key,
+            guard: crate::store::Guard::default(),
+            effect: crate::store::Effect::Create(crate::store::Document { body: "{}".into(), ..Default::default() }),
+            members: crate::scim::resource::MemberChange::default(),
+            known_members_only: false,
+            events: vec![template],
+            txn: None,
+        };
+        Unit { at: crate::base::clock::Timestamp(0), txn: "t".into(), changes: vec![change] }
+    };
+    for number in 0..5 {
+        house.backend.store.commit(of_unknown_type(number)).await.expect("a commit");
+    }
+    let id = house.create().await;
+    house.backend.store.commit(of_unknown_type(7)).await.expect("a commit");
+    let request = FeedRequest { feed: DEFAULT_FEED, after: None, limit: Some(2), base: "https://b", origin: "https://b" };
+    let page = engine.read_feed(&house.caller, request).await.expect("a page");
+    assert_eq!(page.sets.len(), 1);
+    assert_eq!(page.sets[0]["sub_id"]["uri"], format!("/Groups/{id}"));
+    let after = page.sets[0]["jti"].as_str();
+    let rest = engine.read_feed(&house.caller, FeedRequest { after, ..request }).await.expect("a page");
+    assert_eq!(rest, FeedPage { sets: vec![], more_available: false });
 }

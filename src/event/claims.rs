@@ -3,7 +3,7 @@
 use super::{Event, Kind, Mode};
 use crate::base::id::EventId;
 use crate::scim::message;
-use crate::scim::schema::{Registry, ResourceType};
+use crate::scim::schema::Registry;
 use crate::scim::version::etag;
 use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
@@ -76,15 +76,15 @@ impl Tag {
     }
 }
 
-/// The claims of the SET of an event; `None` when its subject's type is not served (any more).
+/// The claims of the SET of an event; `None` when the registry does not know its subject's type. That of a type that is no longer
+/// served is told by the endpoint it had.
 pub fn claims(event: &Event, registry: &Registry, rendering: Rendering<'_>) -> Option<Value> {
-    let kind = registry.by_code(event.subject.kind)?;
-    let relative = format!("{}/{}", kind.endpoint, event.subject.id);
+    let relative = registry.address("", event.subject.kind, &event.subject.id.to_string())?;
     let mut subject = json!({"format": "scim", "uri": relative});
     if let Some(external_id) = &event.external_id {
         subject["externalId"] = external_id.as_str().into();
     }
-    let (uri, payload) = payload(event, registry, kind, rendering);
+    let (uri, payload) = payload(event, registry, &relative, rendering);
     Some(json!({
         "iss": rendering.issuer,
         "iat": event.at.seconds(),
@@ -98,7 +98,7 @@ pub fn claims(event: &Event, registry: &Registry, rendering: Rendering<'_>) -> O
 
 /// The event URI and its payload: `data` in full events, `attributes` in notices, never both (9967-2.2-03). An event without data
 /// is a notice whatever the mode.
-fn payload(event: &Event, registry: &Registry, kind: &ResourceType, rendering: Rendering<'_>) -> (&'static str, Value) {
+fn payload(event: &Event, registry: &Registry, relative: &str, rendering: Rendering<'_>) -> (&'static str, Value) {
     if !event.kind.has_modes() {
         return (event.kind.uri(rendering.mode), json!({}));
     }
@@ -108,7 +108,7 @@ fn payload(event: &Event, registry: &Registry, kind: &ResourceType, rendering: R
         Some(data) => {
             let data = match event.kind {
                 Kind::Patch => patch(registry, data, rendering.base),
-                _ => representation(event, registry, kind, data, rendering.base),
+                _ => representation(event, registry, relative, data, rendering.base),
             };
             (event.kind.uri(Mode::Full), json!({"version": version, "data": data}))
         }
@@ -125,10 +125,10 @@ fn patch(registry: &Registry, mut operations: Value, base: &str) -> Value {
 }
 
 /// A logged representation with what the log leaves out.
-fn representation(event: &Event, registry: &Registry, kind: &ResourceType, mut data: Value, base: &str) -> Value {
+fn representation(event: &Event, registry: &Registry, relative: &str, mut data: Value, base: &str) -> Value {
     refer(registry, data.get_mut("members"), base);
     if let Some(meta) = data.get_mut("meta").and_then(Value::as_object_mut) {
-        meta.insert("location".into(), format!("{base}{}/{}", kind.endpoint, event.subject.id).into());
+        meta.insert("location".into(), format!("{base}{relative}").into());
         meta.insert("version".into(), etag(event.version).into());
     }
     data
@@ -139,7 +139,7 @@ fn refer(registry: &Registry, members: Option<&mut Value>, base: &str) {
     for member in members.and_then(Value::as_array_mut).into_iter().flatten() {
         let kind = member["type"].as_str().and_then(|name| registry.by_name(name));
         if let (Some(kind), Some(id)) = (kind, member["value"].as_str()) {
-            member["$ref"] = format!("{base}{}/{id}", kind.endpoint).into();
+            member["$ref"] = kind.address(base, id).into();
         }
     }
 }
@@ -171,9 +171,9 @@ mod tests {
         claims(event, &registry, rendering).expect("served")
     }
 
+    /// 9967-2.1-01 9967-2.1-02 9967-2.2-03
     #[test]
     fn a_notice_names_attributes_and_a_full_event_holds_data() {
-        // 9967-2.1-01 9967-2.1-02 9967-2.2-03 8417-2.2-02
         let patched = event(Kind::Patch, &["active"], Some(r#"[{"op":"replace","path":"active","value":false}]"#));
         let notice = rendered(&patched, Mode::Notice);
         let jti = notice["jti"].as_str().expect("jti").to_owned();
@@ -192,9 +192,9 @@ mod tests {
         );
     }
 
+    /// 9967-2.4.1-01
     #[test]
     fn a_full_create_holds_the_representation_with_version_and_location() {
-        // 9967-2.4.1-01
         let created = event(Kind::Create, &["id"], Some(r#"{"userName":"j","id":"42","meta":{"resourceType":"User"}}"#));
         assert_eq!(
             rendered(&created, Mode::Full)["events"]["urn:ietf:params:scim:event:prov:create:full"]["data"],
@@ -203,8 +203,18 @@ mod tests {
     }
 
     #[test]
+    fn an_id_stands_in_an_address_as_one_segment() {
+        let subject = Key { tenant: Tenant(0), kind: TypeCode(1), id: ResourceId::parse("a b/c?d") };
+        let data = r#"{"userName":"j","meta":{"resourceType":"User"}}"#;
+        let created = rendered(&Event { subject, ..event(Kind::Create, &["id"], Some(data)) }, Mode::Full);
+        assert_eq!(created["sub_id"]["uri"], "/Users/a%20b%2Fc%3Fd");
+        let data = &created["events"]["urn:ietf:params:scim:event:prov:create:full"]["data"];
+        assert_eq!(data["meta"]["location"], "https://b/Users/a%20b%2Fc%3Fd");
+    }
+
+    /// 9967-2.4.4-01
+    #[test]
     fn a_delete_has_an_empty_payload_and_an_event_without_data_is_a_notice() {
-        // 9967-2.4.4-01
         let deleted = rendered(&event(Kind::Delete, &[], None), Mode::Full);
         assert_eq!(deleted["events"], json!({"urn:ietf:params:scim:event:prov:delete": {}}));
         let large = rendered(&event(Kind::Patch, &["members"], None), Mode::Full);
@@ -214,9 +224,9 @@ mod tests {
         );
     }
 
+    /// 8417-2.2-03 9967-2.2-01
     #[test]
     fn a_jti_is_stable_and_belongs_to_one_feed() {
-        // 8417-2.2-03 9967-2.2-01
         let (tag, other) = (Tag::new(&[1; 32], "default", 0), Tag::new(&[1; 32], "other", 0));
         let id = EventId(Uuid::from_u128(7));
         let jti = tag.jti(id);

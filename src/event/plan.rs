@@ -66,6 +66,11 @@ pub fn deleted(subject: Subject<'_>, before: &Object) -> Vec<Template> {
 
 /// A group that a deleted resource leaves. The store adds the operation when it has found the membership.
 pub fn member_left(group: Key, external_id: Option<String>) -> Template {
+    members_moved(group, external_id)
+}
+
+/// A group whose members change and nothing else. The store adds the operations when it has found who really joins and leaves.
+pub fn members_moved(group: Key, external_id: Option<String>) -> Template {
     Template { kind: Kind::Patch, subject: group, external_id, attributes: Vec::new(), data: Data::Operations(Vec::new()) }
 }
 

@@ -3,30 +3,31 @@
 
 use super::Context;
 use super::extract::{BaseUrl, Segment};
-use super::parameters::Parameters;
-use super::respond::{self, Answer};
+use super::parameters;
+use super::respond::{self, Answer, Failure};
 use crate::event::{Kind, Mode};
 use crate::scim::error::{Error, ErrorKind, Result};
 use crate::scim::message;
 use crate::scim::path::shorten;
 use crate::scim::schema::{RESOURCE_TYPE, ResourceType, SCHEMA, SERVICE_PROVIDER_CONFIG, Schema};
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::request::Parts;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// `/ServiceProviderConfig` (RFC 7643 §5). Every member is there, also of what is not supported (7643-5-01).
-pub(super) async fn service_provider_config(State(context): State<Arc<Context>>, base: BaseUrl, parameters: Parameters) -> Answer {
-    refuse_filter(&parameters)?;
+pub(super) async fn service_provider_config(State(context): State<Arc<Context>>, base: BaseUrl, _: Unfiltered) -> Answer {
     let surface = &context.surface;
     let configuration = json!({
         "schemas": [SERVICE_PROVIDER_CONFIG],
         "patch": {"supported": true},
-        "bulk": {"supported": false, "maxOperations": 0, "maxPayloadSize": 0},
+        "bulk": {
+            "supported": true, "maxOperations": surface.limits.bulk_operations, "maxPayloadSize": surface.limits.body_bytes,
+        },
         "filter": {"supported": true, "maxResults": surface.limits.page_size},
         "changePassword": {"supported": true},
-        "sort": {"supported": false},
+        "sort": {"supported": true},
         "etag": {"supported": true},
         "authenticationSchemes": [{
             "type": "oauthbearertoken",
@@ -36,13 +37,14 @@ pub(super) async fn service_provider_config(State(context): State<Arc<Context>>,
             "primary": true,
         }],
         "pagination": {
-            "cursor": false, "index": true, "defaultPaginationMethod": "index",
+            "cursor": true, "index": true, "defaultPaginationMethod": "index",
             "defaultPageSize": surface.limits.page_size, "maxPageSize": surface.limits.page_size,
+            "cursorTimeout": surface.limits.cursor_seconds,
         },
         "securityEvents": {"asyncRequest": "none", "eventUris": event_uris(surface.event_mode)},
         "meta": meta("ServiceProviderConfig", &format!("{}/ServiceProviderConfig", &*base)),
     });
-    Ok(one(&configuration))
+    one(&context, &configuration)
 }
 
 /// The events that can come (9967-4-03). In full mode a change of very many members is still a notice.
@@ -56,29 +58,21 @@ fn event_uris(mode: Mode) -> Vec<&'static str> {
 }
 
 /// `/Schemas` (RFC 7643 §7).
-pub(super) async fn schemas(State(context): State<Arc<Context>>, base: BaseUrl, parameters: Parameters) -> Answer {
-    refuse_filter(&parameters)?;
+pub(super) async fn schemas(State(context): State<Arc<Context>>, base: BaseUrl, _: Unfiltered) -> Answer {
     let all = context.engine.registry().schemas().iter().map(|schema| describe_schema(schema, &base));
-    all.collect::<Result<Vec<Value>>>().map(|all| list(&all)).map_err(Into::into)
+    list(&context, &all.collect::<Result<Vec<Value>>>()?)
 }
 
 /// `/Schemas/{id}`, the URN in any case.
-pub(super) async fn schema(
-    State(context): State<Arc<Context>>,
-    Segment(id): Segment,
-    base: BaseUrl,
-    parameters: Parameters,
-) -> Answer {
-    refuse_filter(&parameters)?;
+pub(super) async fn schema(State(context): State<Arc<Context>>, Segment(id): Segment, base: BaseUrl, _: Unfiltered) -> Answer {
     let schema = context.engine.registry().schema(&id).ok_or_else(|| unknown("Schema", &id))?;
-    Ok(one(&describe_schema(schema, &base)?))
+    one(&context, &describe_schema(schema, &base)?)
 }
 
 /// `/ResourceTypes` (RFC 7643 §6).
-pub(super) async fn resource_types(State(context): State<Arc<Context>>, base: BaseUrl, parameters: Parameters) -> Answer {
-    refuse_filter(&parameters)?;
+pub(super) async fn resource_types(State(context): State<Arc<Context>>, base: BaseUrl, _: Unfiltered) -> Answer {
     let all: Vec<Value> = context.engine.registry().types().iter().map(|kind| describe_type(kind, &base)).collect();
-    Ok(list(&all))
+    list(&context, &all)
 }
 
 /// `/ResourceTypes/{id}`, the name in any case.
@@ -86,18 +80,24 @@ pub(super) async fn resource_type(
     State(context): State<Arc<Context>>,
     Segment(id): Segment,
     base: BaseUrl,
-    parameters: Parameters,
+    _: Unfiltered,
 ) -> Answer {
-    refuse_filter(&parameters)?;
     let kind = context.engine.registry().by_name(&id).ok_or_else(|| unknown("ResourceType", &id))?;
-    Ok(one(&describe_type(kind, &base)))
+    one(&context, &describe_type(kind, &base))
 }
 
-/// A client that filters here would take the answer for filtered (7644-4-02).
-fn refuse_filter(parameters: &Parameters) -> Result<()> {
-    match parameters.filter {
-        None => Ok(()),
-        Some(_) => Err(Error::new(ErrorKind::Forbidden, "filter is not allowed at the discovery endpoints.")),
+/// The query of a request here. Sorting and paging are passed over unread, whatever they say; a filter is refused, because a client
+/// that filters would take the answer for filtered (7644-4-02).
+pub(super) struct Unfiltered;
+
+impl<S: Sync> FromRequestParts<S> for Unfiltered {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        if parameters::has_filter(parts.uri.query().unwrap_or_default()) {
+            return Err(Error::new(ErrorKind::Forbidden, "filter is not allowed at the discovery endpoints.").into());
+        }
+        Ok(Self)
     }
 }
 
@@ -135,11 +135,12 @@ fn meta(resource_type: &str, location: &str) -> Value {
     json!({"resourceType": resource_type, "location": location})
 }
 
-fn one(resource: &Value) -> Response {
-    respond::json(StatusCode::OK, resource.to_string())
+fn one(context: &Context, resource: &Value) -> Answer {
+    Ok(respond::json(StatusCode::OK, context.answers.hold(resource.to_string().into_bytes())?))
 }
 
-fn list(resources: &[Value]) -> Response {
+fn list(context: &Context, resources: &[Value]) -> Answer {
     let texts: Vec<Vec<u8>> = resources.iter().map(|resource| resource.to_string().into_bytes()).collect();
-    respond::json(StatusCode::OK, message::list_response(texts.len() as u64, 1, &texts))
+    let list = message::list_response(texts.len() as u64, 1, &texts);
+    Ok(respond::json(StatusCode::OK, context.answers.hold(list)?))
 }

@@ -1,17 +1,18 @@
 //! What handlers take from a request: the caller, the base of absolute URIs, preconditions, the path's last segment, the body.
 
 use super::respond::Failure;
-use super::{BODY_UNIT_BYTES, Context, Shared};
+use super::{BODY_UNIT_BYTES, Context, Shared, log, proxy};
 use crate::auth::Caller;
 use crate::base::limits;
 use crate::scim::error::{Error, ErrorKind, Result};
 use crate::scim::json;
 use crate::scim::version::Precondition;
+use axum::BoxError;
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::header::{self, HeaderMap, HeaderName};
 use axum::http::request::Parts;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
 use std::ops::Deref;
@@ -30,7 +31,9 @@ impl<S: Shared + Sync> FromRequestParts<S> for Authenticated {
         let token = credential(&parts.headers)
             .ok_or_else(|| unauthorized("A credential is needed: an API key as bearer token, or in X-API-Key."))?;
         let caller = state.context().authenticator.authenticate(token);
-        caller.cloned().map(Self).ok_or_else(|| unauthorized("The credential is not known."))
+        let caller = caller.ok_or_else(|| unauthorized("The credential is not known."))?;
+        log::is_of(caller);
+        Ok(Self(Arc::clone(caller)))
     }
 }
 
@@ -43,8 +46,8 @@ fn credential(headers: &HeaderMap) -> Option<&str> {
     bearer.or_else(|| headers.get("x-api-key").and_then(|value| value.to_str().ok()).map(str::trim))
 }
 
-/// The base of absolute URIs, without a slash at its end: the public URL, else what the request calls this server, and the base
-/// path.
+/// The base of absolute URIs, without a slash at its end: the public URL, else what trusted proxies or the request call this server,
+/// and the base path.
 pub(super) enum BaseUrl {
     /// Known from the start.
     Public(Arc<str>),
@@ -68,10 +71,15 @@ impl<S: Shared + Sync> FromRequestParts<S> for BaseUrl {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let context = state.context();
-        match &context.public_base {
-            Some(base) => Ok(Self::Public(Arc::clone(base))),
-            None => Ok(Self::Requested(format!("http://{}{}", authority(parts)?, context.surface.base_path))),
+        if let Some(base) = &context.public_base {
+            return Ok(Self::Public(Arc::clone(base)));
         }
+        let (surface, host) = (&context.surface, authority(parts)?);
+        if surface.trusted_proxies.is_empty() {
+            return Ok(Self::Requested(format!("http://{host}{}", surface.base_path)));
+        }
+        let said = proxy::said(parts, &surface.trusted_proxies);
+        Ok(Self::Requested(said.base(host) + &surface.base_path))
     }
 }
 
@@ -81,9 +89,8 @@ fn authority(parts: &Parts) -> Result<&str> {
         Some(authority) => Some(authority.as_str()),
         None => single(&parts.headers, &header::HOST),
     };
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']');
     named
-        .filter(|host| !host.is_empty() && host.bytes().all(allowed))
+        .filter(|host| proxy::is_authority(host))
         .ok_or_else(|| Error::invalid_syntax("The request needs one Host header: a host name or address, and a port if need be."))
 }
 
@@ -113,12 +120,9 @@ impl<S: Sync> FromRequestParts<S> for Conditions {
 }
 
 impl Conditions {
-    /// The precondition of a write. `If-None-Match` has no use there, and passing over it would break its promise.
-    pub(super) fn of_write(self) -> Result<Option<Precondition>> {
-        match self.if_none_match {
-            None => Ok(self.if_match),
-            Some(_) => Err(Error::invalid_value("If-None-Match is for GET; a write takes If-Match.")),
-        }
+    /// The precondition of a write: one that is false is answered 412 (RFC 9110 §13.2.2).
+    pub(super) fn of_write(self) -> Option<Precondition> {
+        Precondition::of_write(self.if_match, self.if_none_match)
     }
 }
 
@@ -189,10 +193,9 @@ async fn read(context: &Context, headers: &HeaderMap, body: Body) -> Result<(Byt
         }
         return Err(too_large());
     }
-    let room = room(context, announced)?;
-    let collected = Limited::new(body, limits.body_bytes).collect();
+    let collected = collect(context, Limited::new(body, limits.body_bytes));
     match tokio::time::timeout(Duration::from_millis(limits.body_read_ms), collected).await {
-        Ok(Ok(body)) => Ok((body.to_bytes(), room)),
+        Ok(Ok(read)) => read,
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(Error::invalid_syntax("The body broke off before its end.")),
         Err(_) => {
@@ -202,12 +205,30 @@ async fn read(context: &Context, headers: &HeaderMap, body: Body) -> Result<(Byt
     }
 }
 
-/// Room for a body of this size; for one that does not say its size, the largest there may be.
-fn room(context: &Context, announced: Option<u64>) -> Result<OwnedSemaphorePermit> {
-    let most = context.surface.limits.body_bytes;
-    let bytes = announced.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(most).min(limits::BODY_BYTES_IN_FLIGHT);
-    let units = u32::try_from(bytes.div_ceil(BODY_UNIT_BYTES)).unwrap_or(u32::MAX);
+/// Takes room for what has arrived and for no more: a client that is slow, or sends less than it could, keeps none from others.
+async fn collect(context: &Context, mut body: Limited<Body>) -> Result<Result<(Bytes, OwnedSemaphorePermit)>, BoxError> {
+    let mut room = match room(context, 1) {
+        Ok(room) => room,
+        Err(busy) => return Ok(Err(busy)),
+    };
+    // Joined as they come: a part may be a byte, and each by itself takes more than that.
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        let wanted = (bytes.len() + data.len()).div_ceil(BODY_UNIT_BYTES).saturating_sub(room.num_permits());
+        match self::room(context, wanted) {
+            Ok(more) => room.merge(more),
+            Err(busy) => return Ok(Err(busy)),
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(Ok((bytes.freeze(), room)))
+}
+
+/// Room for so many units of bodies.
+fn room(context: &Context, units: usize) -> Result<OwnedSemaphorePermit> {
     let busy = |_| Error::new(ErrorKind::Unavailable, "The server is busy with other large requests; try again.");
+    let units = u32::try_from(units).unwrap_or(u32::MAX);
     Arc::clone(&context.room).try_acquire_many_owned(units).map_err(busy)
 }
 

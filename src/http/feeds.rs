@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// URN of a feed's description.
-const FEED: &str = "urn:ietf:params:scim:schemas:core:2.0:Feed";
+pub(super) const FEED: &str = "urn:ietf:params:scim:schemas:core:2.0:Feed";
 /// URN of an answer of a stream.
-const FEED_STREAM: &str = "urn:ietf:params:scim:api:messages:2.0:FeedStream";
+pub(super) const FEED_STREAM: &str = "urn:ietf:params:scim:api:messages:2.0:FeedStream";
 
 /// Every feed.
 pub(super) async fn list(_: Authenticated, base: BaseUrl) -> Answer {
@@ -51,7 +51,7 @@ pub(super) async fn stream(
     let request = FeedRequest { feed: &id, after: parameters.after.as_deref(), limit: limit(&parameters)?, base: &base, origin };
     let page = context.within(context.engine.read_feed(&caller, request)).await?;
     let answer: Value = json!({"schemas": [FEED_STREAM], "feed": id, "sets": page.sets, "moreAvailable": page.more_available});
-    Ok(respond::json(StatusCode::OK, answer.to_string()))
+    Ok(respond::json(StatusCode::OK, context.answers.hold(answer.to_string().into_bytes())?))
 }
 
 fn known(id: &str) -> Result<()> {
@@ -71,6 +71,7 @@ fn refuse_unbuilt(parameters: &Parameters) -> Result<()> {
     match (parameters.format.as_deref(), parameters.wait) {
         (None | Some("json"), None | Some(0)) => Ok(()),
         (None | Some("json"), Some(_)) => unbuilt("wait is not built yet: ask again without it."),
-        (Some(_), _) => unbuilt("format is 'json': others are not built yet."),
+        (Some("jwt"), _) => unbuilt("format is 'json': others are not built yet."),
+        (Some(_), _) => Err(Error::invalid_value("format is 'json' or 'jwt'.")),
     }
 }

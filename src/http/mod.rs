@@ -1,15 +1,27 @@
 //! F5: HTTP, thin: extract, call the engine, respond.
 
+mod bulk;
+mod directives;
 mod discovery;
+mod docs;
 mod extract;
 mod feeds;
 mod health;
+mod log;
+mod me;
 mod parameters;
+mod preferences;
+mod proxy;
 mod resources;
 mod respond;
+mod room;
+#[cfg(test)]
+mod route_tests;
 mod router;
+mod search;
 mod server;
 mod survive;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -18,12 +30,16 @@ use crate::base::limits::{self, Limits};
 use crate::engine::Engine;
 use crate::event::Mode;
 use crate::scim::error::{Error, ErrorKind, Result};
+use ipnet::IpNet;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
+pub use log::current_request_id;
+pub use proxy::path_prefix;
+pub use resources::PatchAnswer;
 pub use router::router;
 pub use server::serve;
 
@@ -41,9 +57,12 @@ pub struct Context {
     pub surface: Surface,
     /// The public URL with the base path.
     public_base: Option<Arc<str>>,
+    openapi: docs::OpenApi,
     stopping: AtomicBool,
+    request_ids: log::RequestIds,
     /// Room for request bodies, in units of [`BODY_UNIT_BYTES`].
     room: Arc<Semaphore>,
+    answers: room::AnswerRoom,
 }
 
 /// In what steps the room for bodies is counted.
@@ -54,12 +73,31 @@ const BODY_UNIT_BYTES: usize = 4096;
 pub struct Surface {
     /// The prefix of every SCIM endpoint: empty, or `/scim/v2`. No slash at its end.
     pub base_path: String,
-    /// The base of absolute URIs, without the base path and without a slash at its end; `None` is the request's Host.
+    /// The base of absolute URIs, without the base path and without a slash at its end; `None` is what trusted proxies say, or the
+    /// request's Host.
     pub public_url: Option<String>,
+    /// Whether `/` is the interactive page.
+    pub page: Page,
+    /// Where proxies are whose `Forwarded` and `X-Forwarded-*` headers count; without any those headers are not looked at.
+    pub trusted_proxies: Vec<IpNet>,
+    /// What a PATCH is answered with.
+    pub patch_answer: PatchAnswer,
+    /// Time between saying that the server is not ready and closing the listener, in milliseconds.
+    pub shutdown_delay_ms: u64,
     /// What the discovery endpoints say of events.
     pub event_mode: Mode,
     /// How much and how long.
     pub limits: Limits,
+}
+
+/// Whether `/` is the interactive page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Page {
+    /// It is.
+    #[default]
+    Served,
+    /// It is not, and its files are not served either.
+    Off,
 }
 
 impl Context {
@@ -67,12 +105,15 @@ impl Context {
     pub fn new(engine: Engine, authenticator: Authenticator, surface: Surface) -> Self {
         let public_base = surface.public_url.as_ref().map(|url| format!("{url}{}", surface.base_path).into());
         Self {
+            request_ids: log::RequestIds::new(engine.ids()),
             engine,
             authenticator,
             surface,
             public_base,
+            openapi: docs::OpenApi::default(),
             stopping: AtomicBool::new(false),
             room: Arc::new(Semaphore::new(limits::BODY_BYTES_IN_FLIGHT / BODY_UNIT_BYTES)),
+            answers: room::AnswerRoom::default(),
         }
     }
 

@@ -5,6 +5,7 @@
 use super::respond::Failure;
 use crate::scim::error::{Error, Result};
 use crate::scim::path::shorten;
+use crate::scim::search::SearchRequest;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use std::borrow::Cow;
@@ -17,6 +18,9 @@ pub(super) struct Parameters {
     pub(super) excluded_attributes: Option<String>,
     pub(super) start_index: Option<i64>,
     pub(super) count: Option<i64>,
+    pub(super) cursor: Option<String>,
+    pub(super) sort_by: Option<String>,
+    pub(super) sort_order: Option<String>,
     pub(super) after: Option<String>,
     pub(super) limit: Option<i64>,
     pub(super) format: Option<String>,
@@ -42,11 +46,29 @@ impl Parameters {
             "excludedAttributes" => once(name, &mut self.excluded_attributes, value.into_owned()),
             "startIndex" => once(name, &mut self.start_index, integer(name, &value)?),
             "count" => once(name, &mut self.count, integer(name, &value)?),
+            "cursor" => once(name, &mut self.cursor, value.into_owned()),
+            "sortBy" => once(name, &mut self.sort_by, value.into_owned()),
+            "sortOrder" => once(name, &mut self.sort_order, value.into_owned()),
             "after" => once(name, &mut self.after, value.into_owned()),
             "limit" => once(name, &mut self.limit, integer(name, &value)?),
             "format" => once(name, &mut self.format, value.into_owned()),
             "wait" => once(name, &mut self.wait, integer(name, &value)?),
             _ => Ok(()),
+        }
+    }
+}
+
+impl From<Parameters> for SearchRequest {
+    fn from(parameters: Parameters) -> Self {
+        Self {
+            filter: parameters.filter,
+            attributes: parameters.attributes,
+            excluded_attributes: parameters.excluded_attributes,
+            sort_by: parameters.sort_by,
+            sort_order: parameters.sort_order,
+            start_index: parameters.start_index,
+            count: parameters.count,
+            cursor: parameters.cursor,
         }
     }
 }
@@ -57,6 +79,12 @@ impl<S: Sync> FromRequestParts<S> for Parameters {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
         Ok(Self::parse(parts.uri.query().unwrap_or_default())?)
     }
+}
+
+/// Whether a query has a filter. Nothing else in it is looked at.
+pub(super) fn has_filter(query: &str) -> bool {
+    let mut names = query.split('&').filter_map(|pair| decode(pair.split('=').next()?).ok());
+    names.any(|name| name == "filter")
 }
 
 fn once<T>(name: &str, slot: &mut Option<T>, value: T) -> Result<()> {
@@ -101,9 +129,9 @@ mod tests {
     use super::*;
     use crate::scim::error::ErrorKind;
 
+    /// 7644-3.4.2-03
     #[test]
     fn known_parameters_are_read_and_others_ignored() {
-        // 7644-3.4.2-03
         let read = Parameters::parse("filter=userName+eq+%22a%2Bb%40%C3%BC%22&count=5&x=1&x=2&&attributes=");
         let expected = Parameters {
             filter: Some("userName eq \"a+b@ü\"".into()),
@@ -114,16 +142,16 @@ mod tests {
         assert_eq!(read, Ok(expected));
     }
 
+    /// 7644-3.4.2.4-01 7644-3.4.2.4-02
     #[test]
     fn huge_integers_saturate() {
-        // 7644-3.4.2.4-01 7644-3.4.2.4-02
         let read = Parameters::parse("startIndex=99999999999999999999999&count=-99999999999999999999999").expect("integers");
         assert_eq!((read.start_index, read.count), (Some(i64::MAX), Some(i64::MIN)));
     }
 
+    /// 7644-3.4.2.4-04
     #[test]
     fn what_is_refused_names_the_parameter() {
-        // 7644-3.4.2.4-04
         for (query, detail) in [
             ("count=ten", "count must be an integer, not 'ten'."),
             ("startIndex=NaN", "startIndex must be an integer, not 'NaN'."),

@@ -1,6 +1,7 @@
 //! Answers: the one table from errors to statuses, and the shapes of success.
 
 use super::SCIM_JSON;
+use super::preferences::Return;
 use crate::base::limits;
 use crate::scim::error::{Error, ErrorKind};
 use crate::scim::message;
@@ -8,6 +9,8 @@ use crate::scim::version;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use serde_json::Value;
 
 /// What a handler gives back.
 pub(super) type Answer = Result<Response, Failure>;
@@ -15,6 +18,13 @@ pub(super) type Answer = Result<Response, Failure>;
 /// An error on its way to the client.
 #[derive(Debug)]
 pub(super) struct Failure(Error);
+
+impl Failure {
+    /// What kind of failure it is.
+    pub(super) fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+}
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
@@ -35,12 +45,16 @@ fn status_of(kind: ErrorKind) -> (StatusCode, Option<&'static str>) {
         ErrorKind::InvalidValue => (StatusCode::BAD_REQUEST, Some("invalidValue")),
         ErrorKind::InvalidVersion => (StatusCode::BAD_REQUEST, Some("invalidVers")),
         ErrorKind::Sensitive => (StatusCode::FORBIDDEN, Some("sensitive")),
+        ErrorKind::InvalidCursor => (StatusCode::BAD_REQUEST, Some("invalidCursor")),
+        ErrorKind::ExpiredCursor => (StatusCode::BAD_REQUEST, Some("expiredCursor")),
+        ErrorKind::InvalidCount => (StatusCode::BAD_REQUEST, Some("invalidCount")),
         ErrorKind::Unauthorized => (StatusCode::UNAUTHORIZED, None),
         ErrorKind::Forbidden => (StatusCode::FORBIDDEN, None),
         ErrorKind::NotFound => (StatusCode::NOT_FOUND, None),
         ErrorKind::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, None),
         ErrorKind::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, None),
         ErrorKind::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, None),
+        ErrorKind::Conflict => (StatusCode::CONFLICT, None),
         ErrorKind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, None),
         ErrorKind::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, None),
         ErrorKind::Gone => (StatusCode::GONE, None),
@@ -50,12 +64,17 @@ fn status_of(kind: ErrorKind) -> (StatusCode, Option<&'static str>) {
     }
 }
 
+/// The status of an error, and its body.
+pub(super) fn error_of(error: &Error) -> (StatusCode, Value) {
+    let (status, scim_type) = status_of(error.kind);
+    (status, message::error_body(status.as_u16(), scim_type, &error.detail))
+}
+
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let Error { kind, detail } = self.0;
-        let (status, scim_type) = status_of(kind);
-        let mut response = json(status, message::error_body(status.as_u16(), scim_type, &detail).to_string());
-        match kind {
+        let (status, body) = error_of(&self.0);
+        let mut response = json(status, body.to_string());
+        match self.0.kind {
             // 7644-2-01
             ErrorKind::Unauthorized => {
                 set(&mut response, header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"carillon\""));
@@ -78,14 +97,30 @@ pub(super) fn json(status: StatusCode, body: impl Into<Body>) -> Response {
 }
 
 /// One resource, with its version and its address (7644-3.14-01, 7644-3.9-05).
-pub(super) fn resource(status: StatusCode, version: u64, location: String, body: Vec<u8>) -> Response {
+pub(super) fn resource(status: StatusCode, version: u64, location: String, body: Bytes) -> Response {
     let mut response = json(status, body);
     set_version(&mut response, version);
-    // An address that no header can hold is still in the body's `meta.location`.
-    if let Ok(location) = HeaderValue::try_from(location) {
-        set(&mut response, header::LOCATION, location);
-    }
+    set_location(&mut response, location);
     response
+}
+
+/// A resource that was created, for a client that does not want to see it (RFC 7240 §4.2).
+pub(super) fn created(version: u64, location: String) -> Response {
+    let mut response = without_body(StatusCode::CREATED, Some(version));
+    set_location(&mut response, location);
+    response
+}
+
+/// Says which preference was honoured (RFC 7240 §3).
+pub(super) fn set_applied(response: &mut Response, returns: Return) {
+    set(response, HeaderName::from_static("preference-applied"), returns.applied());
+}
+
+/// An address that no header can hold is still in the body's `meta.location`.
+pub(super) fn set_location(response: &mut Response, location: String) {
+    if let Ok(location) = HeaderValue::try_from(location) {
+        set(response, header::LOCATION, location);
+    }
 }
 
 /// No body: 204, or 304 to a client that has this version already (7644-3.14-02).
@@ -123,10 +158,13 @@ pub(super) async fn not_found(uri: Uri) -> Failure {
     }
 }
 
-/// A method that a route does not have. The router adds `Allow` (RFC 9110 §15.5.6).
-pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> Failure {
+/// A method that a route does not have. The router adds `Allow` (RFC 9110 §15.5.6); for OPTIONS that is the whole answer (§9.3.7).
+pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> Answer {
+    if method == Method::OPTIONS {
+        return Ok(without_body(StatusCode::NO_CONTENT, None));
+    }
     let detail = format!("{method} is not allowed at {}.", crate::scim::path::shorten(uri.path()));
-    Error::new(ErrorKind::MethodNotAllowed, detail).into()
+    Err(Error::new(ErrorKind::MethodNotAllowed, detail).into())
 }
 
 #[cfg(test)]
@@ -134,9 +172,9 @@ mod tests {
     use super::*;
     use ErrorKind::*;
 
+    /// 7644-3.12-02 7644-3.3-07
     #[test]
     fn every_kind_of_error_has_its_status() {
-        // 7644-3.12-01 7644-3.12-02 7644-3.3-07 7644-7.5.2-01
         let kinds = [
             InvalidFilter,
             TooMany,
@@ -148,12 +186,16 @@ mod tests {
             InvalidValue,
             InvalidVersion,
             Sensitive,
+            InvalidCursor,
+            ExpiredCursor,
+            InvalidCount,
             Unauthorized,
             Forbidden,
             NotFound,
             MethodNotAllowed,
             RequestTimeout,
             PreconditionFailed,
+            Conflict,
             TooLarge,
             UnsupportedMediaType,
             Gone,
@@ -179,12 +221,16 @@ mod tests {
         InvalidValue 400 invalidValue
         InvalidVersion 400 invalidVers
         Sensitive 403 sensitive
+        InvalidCursor 400 invalidCursor
+        ExpiredCursor 400 expiredCursor
+        InvalidCount 400 invalidCount
         Unauthorized 401 -
         Forbidden 403 -
         NotFound 404 -
         MethodNotAllowed 405 -
         RequestTimeout 408 -
         PreconditionFailed 412 -
+        Conflict 409 -
         TooLarge 413 -
         UnsupportedMediaType 415 -
         Gone 410 -

@@ -4,13 +4,16 @@ use super::Context;
 use crate::base::limits;
 use axum::Router;
 use axum_server::Handle;
-use axum_server::accept::NoDelayAcceptor;
+use axum_server::accept::Accept;
 use hyper_util::rt::TokioTimer;
-use std::future::Future;
+use std::future::{Future, Ready, ready};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_io_timeout::TimeoutStream;
 
 /// Serves until `shutdown` ends, then refuses new connections, lets requests in flight end for [`limits::SHUTDOWN_MS`], and
 /// returns. Fails when the listener cannot be used.
@@ -18,6 +21,8 @@ use std::time::Duration;
 /// HTTP/1.1 alone. The HTTP library refuses a head that has not ended when its buffer of [`limits::HEADER_BYTES`] is full, or when
 /// [`limits::HEADER_READ_MS`] have passed (RFC 6585 §5). Of a request with both Transfer-Encoding and Content-Length it follows the
 /// former and closes the connection after the answer, so that no byte behind it is taken for a request (RFC 9112 §6.1).
+///
+/// A client that takes nothing of an answer for [`write_ms`](limits::Limits::write_ms) loses its connection.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -26,21 +31,53 @@ pub async fn serve(
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let handle: Handle<SocketAddr> = Handle::new();
-    let mut server = axum_server::from_tcp(listener)?.handle(handle.clone()).acceptor(NoDelayAcceptor::new()).http1_only();
+    let mut server = axum_server::from_tcp(listener)?
+        .handle(handle.clone())
+        .acceptor(Patient { write: Duration::from_millis(context.surface.limits.write_ms) })
+        .http1_only();
     server
         .http_builder()
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(limits::HEADER_READ_MS))
         .max_buf_size(limits::HEADER_BYTES);
+    let asks_proxies = !context.surface.trusted_proxies.is_empty();
+    let delay = Duration::from_millis(context.surface.shutdown_delay_ms);
     let stopping = tokio::spawn(async move {
         shutdown.await;
         context.stop();
+        // Whoever sends requests here learns from `/ready` to send them elsewhere, before they are refused.
+        let _ = tokio::time::timeout(delay, std::future::pending::<()>()).await;
         handle.graceful_shutdown(Some(Duration::from_millis(limits::SHUTDOWN_MS)));
     });
-    let result = server.serve(router.into_make_service()).await;
+    let result = if asks_proxies {
+        server.serve(router.into_make_service_with_connect_info::<SocketAddr>()).await
+    } else {
+        server.serve(router.into_make_service()).await
+    };
     stopping.abort();
     result
+}
+
+/// Accepts connections whose answers leave at once, and do not wait for ever to be read.
+#[derive(Clone, Copy, Debug)]
+struct Patient {
+    write: Duration,
+}
+
+impl<S> Accept<TcpStream, S> for Patient {
+    type Stream = Pin<Box<TimeoutStream<TcpStream>>>;
+    type Service = S;
+    type Future = Ready<io::Result<(Self::Stream, S)>>;
+
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        let accepted = stream.set_nodelay(true).map(|()| {
+            let mut stream = TimeoutStream::new(stream);
+            stream.set_write_timeout(Some(self.write));
+            (Box::pin(stream), service)
+        });
+        ready(accepted)
+    }
 }
 
 #[cfg(test)]
@@ -100,9 +137,9 @@ mod tests {
         }
     }
 
+    /// 7644-3.7.4-01
     #[tokio::test(flavor = "multi_thread")]
     async fn a_body_announced_over_the_limit_is_refused_before_it_is_sent() {
-        // 7644-3.7.4-01
         let answers = serving(|address| {
             let head = "POST /Users HTTP/1.1\r\nHost: h\r\nX-API-Key: key\r\nContent-Length: 999999999999\r\n";
             ["\r\n", "Expect: 100-continue\r\n\r\n"].map(|end| answers(address, format!("{head}{end}").as_bytes()))

@@ -2,6 +2,7 @@
 //! (RFC 7644 §3.4.2.2, §5). Rust computes them, so that all stores agree.
 
 use super::schema::{Attribute, Type};
+use super::uri;
 use crate::base::clock::Timestamp;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -32,7 +33,7 @@ impl Comparable {
             }
             (Type::DateTime, Value::String(text)) => Timestamp::parse(text).map(|time| Self::Integer(time.0)),
             (Type::String | Type::Reference | Type::Binary, Value::String(text)) => {
-                Some(Self::Text(if attribute.is_case_exact() { text.clone() } else { fold(text).into_owned() }))
+                Some(Self::Text(comparable_text(attribute, text).into_owned()))
             }
             _ => None,
         }
@@ -79,6 +80,47 @@ impl PartialEq for Comparable {
 
 impl Eq for Comparable {}
 
+/// The form in which a text of this attribute is compared: folded unless the attribute is case-exact; a reference as
+/// [`uri::comparable`] has it; base64 without the padding that may be left out (7643-2.3.6-01).
+pub fn comparable_text<'a>(attribute: &Attribute, text: &'a str) -> Cow<'a, str> {
+    match TextForm::of(attribute) {
+        TextForm::Unpadded => Cow::Borrowed(text.trim_end_matches('=')),
+        TextForm::Uri => uri::comparable(text, false),
+        TextForm::Resource => uri::comparable(text, true),
+        TextForm::Exact => Cow::Borrowed(text),
+        TextForm::Folded => fold(text),
+    }
+}
+
+/// What is done to a text before it is compared: all of its attribute's definition that decides it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextForm {
+    /// Nothing.
+    Exact,
+    /// See [`fold`].
+    Folded,
+    /// Base64 without its padding.
+    Unpadded,
+    /// A reference: see [`uri::comparable`].
+    Uri,
+    /// A reference to a SCIM resource.
+    Resource,
+}
+
+impl TextForm {
+    /// The form of an attribute's texts.
+    pub fn of(attribute: &Attribute) -> Self {
+        let is_resource = |kind: &String| kind != "external" && kind != "uri";
+        match attribute.kind {
+            Type::Binary => Self::Unpadded,
+            Type::Reference if attribute.reference_types.iter().any(is_resource) => Self::Resource,
+            Type::Reference => Self::Uri,
+            _ if attribute.is_case_exact() => Self::Exact,
+            _ => Self::Folded,
+        }
+    }
+}
+
 /// Prepares a string for comparison without regard to case: the mappings of `UsernameCaseMapped` (RFC 8265 §3.3.2), which are
 /// width mapping, lower case and NFC. A string that the profile would refuse is still compared.
 pub fn fold(text: &str) -> Cow<'_, str> {
@@ -105,15 +147,29 @@ fn narrow(character: char) -> impl Iterator<Item = char> {
 mod tests {
     use super::*;
 
+    /// 7644-5-01 7644-3.4.2.2-10
     #[test]
     fn case_width_and_composition_do_not_tell_strings_apart() {
-        // 7644-5-01 7644-3.4.2.2-10
         assert_eq!(fold("BJensen@Example.COM"), "bjensen@example.com");
         assert_eq!(fold("ＢＪｅｎｓｅｎ"), "bjensen");
         assert_eq!(fold("Zoe\u{308}"), fold("ZOË"));
         assert_eq!(fold("İ").as_ref(), fold(&fold("İ")).as_ref());
         assert_eq!(fold("ΟΔΟΣ"), fold("οδος"));
         assert!(fold("ΟΔΟΣΑ").starts_with(fold("ΟΔΟΣ").as_ref()));
+    }
+
+    /// 7643-2.4-05
+    #[test]
+    fn the_form_of_a_text_follows_from_the_definition() {
+        let of = |definition: serde_json::Value| TextForm::of(&serde_json::from_value(definition).expect("an attribute"));
+        let reference = |to: &str| serde_json::json!({"name": "r", "type": "reference", "referenceTypes": [to]});
+        assert_eq!(
+            [of(reference("uri")), of(reference("external")), of(reference("User"))],
+            [TextForm::Uri, TextForm::Uri, TextForm::Resource]
+        );
+        assert_eq!(of(serde_json::json!({"name": "b", "type": "binary"})), TextForm::Unpadded);
+        let text = |is_exact: bool| of(serde_json::json!({"name": "t", "type": "string", "caseExact": is_exact}));
+        assert_eq!([text(true), text(false)], [TextForm::Exact, TextForm::Folded]);
     }
 
     #[test]

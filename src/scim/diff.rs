@@ -136,9 +136,9 @@ mod tests {
         assert_eq!(operations(&after, &after), Vec::<Value>::new());
     }
 
+    /// 7643-2.3.8-02
     #[test]
     fn the_order_of_names_and_of_values_is_no_difference() {
-        // 7643-2.3.8-02
         let before = json!({"userName": "a", "emails": [{"value": "1", "type": "work"}, {"value": "2"}]});
         let after = json!({"emails": [{"value": "2"}, {"type": "work", "value": "1"}], "userName": "a"});
         assert_eq!(operations(&before, &after), Vec::<Value>::new());

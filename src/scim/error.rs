@@ -25,6 +25,12 @@ pub enum ErrorKind {
     InvalidVersion,
     /// The request would put personal data into a URI.
     Sensitive,
+    /// The cursor is none of ours, or was given for another query or another caller.
+    InvalidCursor,
+    /// The cursor is older than cursors may be.
+    ExpiredCursor,
+    /// The count is larger than a page of a walk may be, or not that of its first page.
+    InvalidCount,
     /// No credential, or one that is not known.
     Unauthorized,
     /// The credential does not allow this.
@@ -35,8 +41,10 @@ pub enum ErrorKind {
     MethodNotAllowed,
     /// The request did not arrive in time.
     RequestTimeout,
-    /// `If-Match` names another version.
+    /// `If-Match` or `If-None-Match` does not allow this version.
     PreconditionFailed,
+    /// What the operation refers to was not created.
+    Conflict,
     /// The request is larger than a named limit.
     TooLarge,
     /// The body's media type is not JSON.

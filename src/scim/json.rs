@@ -5,14 +5,16 @@ use super::error::{Error, Result};
 use crate::base::limits;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
+use std::cell::Cell;
 use std::fmt;
 
-/// Reads one JSON value. Malformed text, a depth of more than [`limits::JSON_DEPTH`], a name that stands twice in an object and
-/// a NUL character are refused with `invalidSyntax`, and the detail says where.
+/// Reads one JSON value. Malformed text, a depth of more than [`limits::JSON_DEPTH`], more than [`limits::JSON_VALUES`] values, a name
+/// that stands twice in an object and a NUL character are refused with `invalidSyntax`, and the detail says where.
 pub fn parse(bytes: &[u8]) -> Result<Value> {
     // Our bound on depth is below serde_json's own (128), so that ours gives the message.
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = Bounded { depth: 0 }.deserialize(&mut reader).map_err(|error| describe(&error))?;
+    let values = Cell::new(0);
+    let value = Bounded { depth: 0, values: &values }.deserialize(&mut reader).map_err(|error| describe(&error))?;
     reader.end().map_err(|error| describe(&error))?;
     Ok(value)
 }
@@ -22,24 +24,31 @@ fn describe(error: &serde_json::Error) -> Error {
 }
 
 #[derive(Clone, Copy)]
-struct Bounded {
+struct Bounded<'a> {
     depth: usize,
+    /// How many values were begun so far.
+    values: &'a Cell<usize>,
 }
 
-impl<'de> DeserializeSeed<'de> for Bounded {
+impl<'de> DeserializeSeed<'de> for Bounded<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        // A value takes some hundred bytes, however few of the text.
+        self.values.set(self.values.get() + 1);
+        if self.values.get() > limits::JSON_VALUES {
+            return Err(D::Error::custom(format_args!("more than {} values", limits::JSON_VALUES)));
+        }
         deserializer.deserialize_any(self)
     }
 }
 
-impl Bounded {
+impl Bounded<'_> {
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
         if self.depth >= limits::JSON_DEPTH {
             return Err(E::custom(format_args!("nested deeper than {} levels", limits::JSON_DEPTH)));
         }
-        Ok(Self { depth: self.depth + 1 })
+        Ok(Self { depth: self.depth + 1, ..self })
     }
 }
 
@@ -50,7 +59,7 @@ fn without_nul<E: serde::de::Error>(text: String) -> Result<String, E> {
     Ok(text)
 }
 
-impl<'de> Visitor<'de> for Bounded {
+impl<'de> Visitor<'de> for Bounded<'_> {
     type Value = Value;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -138,5 +147,13 @@ mod tests {
         assert!(refused("{} x").contains("trailing characters"));
         assert!(refused("").contains("EOF"));
         assert!(parse(b"\"\xff\xfe\"").expect_err("not UTF-8").detail.contains("unicode"));
+    }
+
+    #[test]
+    fn the_values_of_a_text_are_counted() {
+        let text = |count: usize| format!("[{}]", vec!["{\"a\":1}"; count].join(","));
+        let most = (limits::JSON_VALUES - 1) / 2;
+        assert!(parse(text(most).as_bytes()).is_ok());
+        assert!(refused(&text(most + 1)).contains("more than 1000000 values"));
     }
 }

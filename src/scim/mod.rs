@@ -1,5 +1,6 @@
 //! F1: the SCIM protocol as pure functions (RFC 7643, RFC 7644). No I/O, no async, no HTTP types.
 
+pub mod bulk;
 pub mod compare;
 pub mod diff;
 pub mod error;
@@ -12,6 +13,9 @@ pub mod project;
 pub mod quirks;
 pub mod resource;
 pub mod schema;
+pub mod search;
+pub mod sort;
+pub mod uri;
 pub mod validate;
 pub mod version;
 

@@ -183,9 +183,9 @@ mod tests {
         resolve(registry.by_name("User").expect("User"), text).map(|path| path.to_string())
     }
 
+    /// 7643-2.1-01 7644-3.10-01
     #[test]
     fn every_facet_is_matched_without_regard_to_case() {
-        // 7643-2.1-01 7644-3.10-01
         assert_eq!(printed("USERNAME").as_deref(), Ok("userName"));
         assert_eq!(printed("Name.GivenName").as_deref(), Ok("name.givenName"));
         assert_eq!(printed("URN:ietf:params:scim:schemas:CORE:2.0:User:username").as_deref(), Ok("userName"));

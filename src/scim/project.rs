@@ -1,5 +1,7 @@
 //! Projection: `attributes`, `excludedAttributes` and `returned` (RFC 7644 §3.9, RFC 7643 §7).
 
+mod written;
+
 use super::Object;
 use super::error::{Error, Result};
 use super::path::{AttributePath, Target, resolve_target};
@@ -18,6 +20,14 @@ pub enum Projection {
     Only(Vec<Target>),
     /// The default ones without these.
     Without(Vec<Target>),
+    /// The answer to a write that has written attributes with `returned` request: the default ones without the excluded ones, and
+    /// those.
+    Written {
+        /// What the client does not want.
+        excluded: Vec<Target>,
+        /// What the write names.
+        written: Vec<Target>,
+    },
 }
 
 impl Projection {
@@ -31,6 +41,19 @@ impl Projection {
             (None, Some(names)) => targets(kind, "excludedAttributes", names).map(Self::Without),
             (None, None) => Ok(Self::Default),
         }
+    }
+
+    /// The same projection for the answer to a write with this body: attributes with `returned` request are shown when the write
+    /// names them (7643-7-05). Where the client says which attributes it wants, that counts alone.
+    #[must_use]
+    pub fn of_write(self, kind: &ResourceType, body: &Value) -> Self {
+        let excluded = match &self {
+            Self::Default => Vec::new(),
+            Self::Without(excluded) => excluded.clone(),
+            Self::Only(_) | Self::Written { .. } => return self,
+        };
+        let written = written::requested(kind, body);
+        if written.is_empty() { self } else { Self::Written { excluded, written } }
     }
 
     /// Whether an answer holds any of a core attribute: `members` and `groups` are only loaded then.
@@ -96,9 +119,17 @@ impl Projection {
         };
         let by_name = |target: &Target| matches!(target, Target::Attribute(_)) && names(target);
         let parts = |targets: &'_ [Target]| targets.iter().any(|target| sub_of(target, extension, attribute).is_some());
+        let parts_or_whole = |targets: &[Target]| targets.iter().any(by_name) || parts(targets);
         let is_default = attribute.returned == Returned::Default;
         match (attribute.returned, self) {
             (Returned::Never, _) => Share::Nothing,
+            (Returned::Default, Self::Written { excluded, .. }) if excluded.iter().any(names) => Share::Nothing,
+            (Returned::Request, Self::Written { excluded, written }) if excluded.iter().any(names) || !parts_or_whole(written) => {
+                Share::Nothing
+            }
+            (_, Self::Written { excluded, written }) => {
+                Share::Written(named_parts(excluded, extension, attribute), named_parts(written, extension, attribute))
+            }
             (Returned::Always, Self::Default | Self::Only(_)) => Share::Default,
             (_, Self::Default) => {
                 if is_default {
@@ -154,6 +185,8 @@ enum Share<'a> {
     With(Vec<&'a str>),
     /// These parts and those always returned.
     Only(Vec<&'a str>),
+    /// The parts returned by default without the first, and those of the second.
+    Written(Vec<&'a str>, Vec<&'a str>),
     /// The parts returned by default without these.
     Without(Vec<&'a str>),
 }
@@ -167,6 +200,10 @@ impl Share<'_> {
             (_, Self::Default) => by_default,
             (_, Self::With(names)) => by_default || names.contains(&part.name.as_str()),
             (_, Self::Only(names)) => names.contains(&part.name.as_str()),
+            (_, Self::Written(excluded, written)) => {
+                let name = &part.name.as_str();
+                !excluded.contains(name) && (by_default || written.contains(name))
+            }
             (_, Self::Without(names)) => by_default && !names.contains(&part.name.as_str()),
         }
     }
@@ -220,9 +257,9 @@ mod tests {
         resource
     }
 
+    /// 7644-3.4.2.5-01 7644-3.9-01 7644-3.9-04
     #[test]
     fn attributes_name_the_whole_answer() {
-        // 7644-3.4.2.5-01 7644-3.9-01 7644-3.9-04
         assert_eq!(only("userName"), least(json!({"userName": "ann"})));
         assert_eq!(only(" USERNAME , name.givenName"), least(json!({"userName": "ann", "name": {"givenName": "Ann"}})));
         assert_eq!(only("name,name.givenName"), least(json!({"name": {"givenName": "Ann", "familyName": "A"}})));
@@ -235,9 +272,9 @@ mod tests {
         assert_eq!(only(USER), less(&["password", ENTERPRISE_USER]));
     }
 
+    /// 7644-3.9-04 7644-3.10-01
     #[test]
     fn extensions_are_selected_whole_or_by_attribute() {
-        // 7644-3.9-04 7644-3.10-01
         assert_eq!(only(ENTERPRISE_USER), least(json!({ENTERPRISE_USER: whole()[ENTERPRISE_USER]})));
         assert_eq!(only(&format!("{ENTERPRISE_USER}:manager.value")), least(json!({ENTERPRISE_USER: {"manager": {"value": "7"}}})));
         assert_eq!(without(ENTERPRISE_USER), less(&["password", ENTERPRISE_USER]));
@@ -245,9 +282,9 @@ mod tests {
         assert_eq!(without(&both), less(&["password", ENTERPRISE_USER]));
     }
 
+    /// 7644-3.4.2.5-02 7644-3.9-02 7643-7-05
     #[test]
     fn excluded_attributes_never_take_what_is_always_returned() {
-        // 7644-3.4.2.5-02 7644-3.9-02 7643-7-05
         assert_eq!(projected(&kind(), None, None), less(&["password"]));
         assert_eq!(projected(&kind(), Some(" "), Some("")), less(&["password"]));
         assert_eq!(without("id,schemas,emails,name"), less(&["password", "emails", "name"]));
@@ -258,9 +295,9 @@ mod tests {
         assert_eq!(without("nope"), less(&["password"]));
     }
 
+    /// 7643-7-05
     #[test]
     fn what_is_returned_on_request_must_be_named() {
-        // 7643-7-05
         let mut kind = ResourceType::clone(&kind());
         let mut schema = Schema::clone(&kind.schema);
         for attribute in &mut schema.attributes {
@@ -286,9 +323,9 @@ mod tests {
         assert!(!Projection::Default.is_whole(&kind));
     }
 
+    /// 7644-3.9-03
     #[test]
     fn both_parameters_at_once_are_refused() {
-        // 7644-3.9-03
         let both = Projection::parse(&kind(), Some("id"), Some("name"));
         assert_eq!(both, Err(Error::invalid_value("'attributes' and 'excludedAttributes' exclude each other.")));
         let many = "a,".repeat(limits::PROJECTED_ATTRIBUTES);

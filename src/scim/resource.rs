@@ -6,7 +6,7 @@
 
 use super::Object;
 use super::path::AttributePath;
-use super::schema::Schema;
+use super::schema::{Attribute, Schema, Type};
 use crate::base::id::ResourceId;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -85,15 +85,21 @@ pub fn leaves<'a>(resource: &'a Object, path: &'a AttributePath) -> impl Iterato
     values(resource, path).iter().flat_map(move |value| within(value, path))
 }
 
-/// The values of a path's leaf within one value of its attribute.
+/// The values of a path's leaf within one value of its attribute. A value of a multi-valued attribute that does not say whether it
+/// is `primary` is not (7643-2.4-02).
 pub fn within<'a>(value: &'a Value, path: &AttributePath) -> &'a [Value] {
+    static NOT_PRIMARY: Value = Value::Bool(false);
     let leaf = match &path.sub_attribute {
         None => Some(value),
-        Some(sub_attribute) => value.get(&sub_attribute.name),
+        Some(part) => value.get(&part.name).or_else(|| is_primary(&path.attribute, part).then_some(&NOT_PRIMARY)),
     };
     match leaf {
         Some(Value::Array(values)) => values,
         Some(value) => std::slice::from_ref(value),
         None => &[],
     }
+}
+
+fn is_primary(attribute: &Attribute, part: &Attribute) -> bool {
+    attribute.multi_valued && part.kind == Type::Boolean && part.name == "primary"
 }

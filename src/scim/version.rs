@@ -14,6 +14,8 @@ pub enum Precondition {
     Any,
     /// One of these. A tag that is not ours names no version and is not in the list.
     Versions(Vec<u64>),
+    /// Any version but these: what `If-None-Match` asks of a write.
+    AllBut(Vec<u64>),
 }
 
 impl Precondition {
@@ -45,11 +47,28 @@ impl Precondition {
         }
     }
 
+    /// The precondition of a write to a resource that exists: `If-Match` holds, and nothing that `If-None-Match` names does (RFC 9110
+    /// §13.2.2). `If-None-Match: *` is therefore never true of it.
+    pub fn of_write(if_match: Option<Self>, if_none_match: Option<Self>) -> Option<Self> {
+        let Some(excluded) = if_none_match else { return if_match };
+        let Some(Self::Versions(wanted)) = if_match else { return Some(excluded.inverted()) };
+        Some(Self::Versions(wanted.into_iter().filter(|version| !excluded.admits(*version)).collect()))
+    }
+
+    fn inverted(self) -> Self {
+        match self {
+            Self::Any => Self::Versions(Vec::new()),
+            Self::Versions(versions) => Self::AllBut(versions),
+            Self::AllBut(versions) => Self::Versions(versions),
+        }
+    }
+
     /// Whether a version satisfies it.
     pub fn admits(&self, version: u64) -> bool {
         match self {
             Self::Any => true,
             Self::Versions(versions) => versions.contains(&version),
+            Self::AllBut(versions) => !versions.contains(&version),
         }
     }
 }
@@ -63,14 +82,33 @@ fn version_of(tag: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
+    /// 9110-13.1.1-01 7644-3.14-02
     #[test]
     fn strong_and_weak_tags_and_lists_are_read() {
-        // 9110-13.1.1-01 7644-3.14-02
         assert_eq!(Precondition::parse("If-Match", "*"), Ok(Precondition::Any));
         assert_eq!(Precondition::parse("If-Match", r#" "3", W/"4" ,,"x", "#), Ok(Precondition::Versions(vec![3, 4])));
         assert!(Precondition::Versions(vec![3, 4]).admits(4));
         assert!(!Precondition::Versions(vec![]).admits(4));
         assert_eq!(Precondition::parse("If-Match", r#""03""#), Ok(Precondition::Versions(vec![])));
+    }
+
+    /// 9110-13.1.2-01 9110-13.2.2-01
+    #[test]
+    fn a_write_may_be_bound_to_versions_and_kept_from_others() {
+        use Precondition::{AllBut, Any, Versions};
+        let list = |versions: &[u64]| Versions(versions.to_vec());
+        for (if_match, if_none_match, expected) in [
+            (None, None, None),
+            (Some(Any), None, Some(Any)),
+            (None, Some(Any), Some(list(&[]))),
+            (None, Some(list(&[3])), Some(AllBut(vec![3]))),
+            (Some(Any), Some(list(&[3])), Some(AllBut(vec![3]))),
+            (Some(list(&[3, 4])), Some(list(&[3])), Some(list(&[4]))),
+            (Some(list(&[3])), Some(Any), Some(list(&[]))),
+        ] {
+            assert_eq!(Precondition::of_write(if_match, if_none_match), expected);
+        }
+        assert!(AllBut(vec![3]).admits(4) && !AllBut(vec![3]).admits(3));
     }
 
     #[test]

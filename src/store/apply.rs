@@ -77,22 +77,28 @@ pub(crate) struct Context<'a> {
 /// Applies a unit. After an error the caller undoes what has been done.
 pub(crate) fn apply<R: Rows>(rows: &mut R, unit: &Unit, context: Context<'_>) -> Result<Committed> {
     let mut outcomes = Vec::with_capacity(unit.changes.len());
-    for change in &unit.changes {
-        let outcome = effect(rows, unit, change, context)?;
-        if outcome.changed {
-            let members = represented_members(rows, change, &outcome)?;
-            let Outcome { version, added, removed, .. } = &outcome;
-            let findings = Findings { version: *version, added, removed, members: members.as_deref() };
-            for template in &change.events {
-                rows.log(template.fill(EventId(context.ids.next()), &unit.txn, unit.at, findings))?;
-            }
-        }
-        if matches!(change.effect, Effect::Delete { .. }) {
-            leave_groups(rows, unit, &change.key, context)?;
-        }
-        outcomes.push(outcome);
+    for (index, change) in unit.changes.iter().enumerate() {
+        let applied = apply_change(rows, unit, change, context);
+        outcomes.push(applied.map_err(|error| StoreError { change: Some(index), ..error })?);
     }
     Ok(Committed { outcomes })
+}
+
+fn apply_change<R: Rows>(rows: &mut R, unit: &Unit, change: &Change, context: Context<'_>) -> Result<Outcome> {
+    let outcome = effect(rows, unit, change, context)?;
+    let txn = change.txn.as_deref().unwrap_or(&unit.txn);
+    if outcome.changed {
+        let members = represented_members(rows, change, &outcome)?;
+        let Outcome { version, added, removed, .. } = &outcome;
+        let findings = Findings { version: *version, added, removed, members: members.as_deref() };
+        for template in &change.events {
+            rows.log(template.fill(EventId(context.ids.next()), txn, unit.at, findings))?;
+        }
+    }
+    if matches!(change.effect, Effect::Delete { .. }) {
+        leave_groups(rows, &change.key, txn, unit.at, context)?;
+    }
+    Ok(outcome)
 }
 
 /// The members that an event shows in a representation; none when no event does, nothing when they are too many for an event.
@@ -231,19 +237,19 @@ fn known<R: Rows>(rows: &mut R, change: &Change, context: Context<'_>) -> Result
         if code.is_none() && change.known_members_only {
             unknown.push(member.id.to_string());
         }
-        let kind = code.and_then(|code| context.registry.by_code(code)).map(|kind| kind.name.clone());
+        let kind = code.and_then(|code| context.registry.name_of(code)).map(str::to_owned);
         present.push(Member { kind: kind.or_else(|| member.kind.clone()), ..member.clone() });
     }
     if unknown.is_empty() { Ok(present) } else { Err(StoreError::new(StoreErrorKind::UnknownMembers(unknown), "find the members")) }
 }
 
 /// The cascade of a delete: the groups it was in lose it, in id order, each with an event of its own.
-fn leave_groups<R: Rows>(rows: &mut R, unit: &Unit, key: &Key, context: Context<'_>) -> Result<()> {
+fn leave_groups<R: Rows>(rows: &mut R, key: &Key, txn: &str, at: Timestamp, context: Context<'_>) -> Result<()> {
     for group in rows.groups_of(key.tenant, &key.id)? {
-        if let Some(left) = rows.part(key.tenant, &group, &key.id, unit.at)? {
+        if let Some(left) = rows.part(key.tenant, &group, &key.id, at)? {
             let findings = Findings { version: left.version, added: &[], removed: std::slice::from_ref(&key.id), members: None };
             let template = member_left(left.group, left.external_id);
-            rows.log(template.fill(EventId(context.ids.next()), &unit.txn, unit.at, findings))?;
+            rows.log(template.fill(EventId(context.ids.next()), txn, at, findings))?;
         }
     }
     Ok(())

@@ -36,12 +36,14 @@ pub struct StoreError {
     /// What lies behind it. For the log, never for a client.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// Which change of a unit it was that failed, from 0, where one did.
+    pub change: Option<usize>,
 }
 
 impl StoreError {
     /// A failure without a cause of its own.
     pub fn new(kind: StoreErrorKind, operation: &'static str) -> Self {
-        Self { kind, operation, source: None }
+        Self { kind, operation, source: None, change: None }
     }
 
     /// A failure with what lies behind it.
@@ -50,7 +52,7 @@ impl StoreError {
         operation: &'static str,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Self { kind, operation, source: Some(source.into()) }
+        Self { kind, operation, source: Some(source.into()), change: None }
     }
 
     /// Whether the same call can succeed later.

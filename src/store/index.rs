@@ -6,7 +6,7 @@ use crate::scim::Object;
 use crate::scim::compare::Comparable;
 use crate::scim::path::{self, AttributePath};
 use crate::scim::resource;
-use crate::scim::schema::{Attribute, ResourceType};
+use crate::scim::schema::{Attribute, ResourceType, Type};
 use crate::scim::validate::secret::is_secret;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -56,6 +56,20 @@ impl Indexes {
         Self { unique, lookup }
     }
 
+    /// The canonical path of an attribute that can be indexed; a complex one stands for its `value`, as in filters. Otherwise what is
+    /// in the way, for the operator.
+    pub fn indexable(kind: &ResourceType, text: &str) -> Result<String, String> {
+        let path = path::resolve(kind, text).map_err(|error| error.to_string())?;
+        let path = match path.leaf().sub_attribute("value").cloned() {
+            Some(value) if path.sub_attribute.is_none() => path.with_sub_attribute(value),
+            _ => path,
+        };
+        if path.leaf().kind == Type::Complex {
+            return Err(format!("attribute '{path}' is complex: name one of its parts"));
+        }
+        if is_in_document(kind, &path) { Ok(path.to_string()) } else { Err(format!("attribute '{path}' cannot be indexed")) }
+    }
+
     /// Whether a path has a unique index.
     pub fn is_unique(&self, path: &AttributePath) -> bool {
         self.unique.iter().any(|(_, indexed)| indexed == path)
@@ -81,6 +95,11 @@ impl Indexes {
     pub fn entries(&self, document: &Object) -> Entries {
         Entries { unique: collect(&self.unique, document), lookup: collect(&self.lookup, document) }
     }
+}
+
+/// Whether a resource has at most one value at a path, so that an index of them gives each resource one place.
+pub fn has_one_place(path: &AttributePath) -> bool {
+    !path.attribute.multi_valued && !path.leaf().multi_valued
 }
 
 /// Whether a document holds the values, so that an index of them is whole. Members are rows, `groups` and `meta` are computed.
@@ -157,9 +176,9 @@ mod tests {
         assert_eq!(names, ["userName", "externalId", "emails.value", "title"]);
     }
 
+    /// 7643-7-04 7643-7-05
     #[test]
     fn what_is_never_shown_or_only_written_is_not_indexed() {
-        // 7643-7-04 7643-7-05
         let registry = ["password", "groups"].into_iter().fold(Registry::builtin(), |all, name| all.with_unique("User", name));
         let mut kind = ResourceType::clone(registry.by_name("User").expect("User"));
         let mut schema = Schema::clone(&kind.schema);

@@ -9,13 +9,16 @@ use crate::store::index::Entry;
 use bytes::Bytes;
 
 /// Everything one request makes true, in one transaction.
+///
+/// Operations of a bulk request that refer to each other in a circle can only succeed together: they are one unit, whose changes
+/// name the [transaction](Change::txn) of each.
 #[derive(Clone, Debug)]
 pub struct Unit {
     /// When: `meta.lastModified` of what changes, and the time of its events.
     pub at: Timestamp,
     /// The transaction that all its events name (RFC 9967 §2.2 `txn`).
     pub txn: String,
-    /// One for each resource it touches; applied in order. No key stands twice.
+    /// One for each resource it touches; applied in order. Only what a unit creates may be changed by it once more.
     pub changes: Vec<Change>,
 }
 
@@ -35,6 +38,8 @@ pub struct Change {
     /// The events of this change. The store fills in the version and the members that really changed. When it finds that nothing
     /// changed (the effect is [`Effect::Keep`] and the members are so already) it drops them and leaves the version as it is.
     pub events: Vec<Template>,
+    /// The transaction that these events name, where it is not the unit's.
+    pub txn: Option<String>,
 }
 
 /// The facts a change rests on. For anything but [`Effect::Create`] the resource must exist.

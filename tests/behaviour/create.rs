@@ -10,14 +10,14 @@ crate::cases!(
     two_primaries_are_refused, a_refused_create_leaves_nothing,
 );
 
+/// 7644-3.3-03 7644-3.3-04 7643-3.1-07
 async fn a_small_user(gateway: &Gateway) {
-    // 7644-3.3-03 7644-3.3-04 7644-3.3-05 7644-3.3-06 7643-3.1-05 7643-3.1-07
     assert_eq!(gateway.create_user("ann", json!({})).await, answer(201, &user("ann", 1, json!({}))));
     assert_eq!(gateway.get("/Users/{ann}").await, answer(200, &user("ann", 1, json!({}))));
 }
 
+/// 7643-3-02 7643-2.3.6-01
 async fn a_whole_user(gateway: &Gateway) {
-    // 7643-3-02 7643-2.3.6-01
     let attributes = json!({
         "schemas": [USER, ENTERPRISE], "externalId": "ext-1", "displayName": "Ann B", "nickName": "Annie", "active": true,
         "name": {"formatted": "Ms. Ann B", "familyName": "B", "givenName": "Ann"},
@@ -37,21 +37,21 @@ async fn a_group(gateway: &Gateway) {
     assert_eq!(gateway.create_group("none", &[]).await, answer(201, &group("none", 1, &[])));
 }
 
+/// 7644-3.3-01 7643-3.1-01 7643-3.1-04
 async fn read_only_attributes_are_ignored(gateway: &Gateway) {
-    // 7644-3.3-01 7643-3.1-01 7643-3.1-04
     let body = json!({"id": "chosen", "meta": {"version": "\"9\"", "resourceType": "Group"}, "groups": [{"value": "g"}]});
     assert_eq!(gateway.create_user("ann", body).await, answer(201, &user("ann", 1, json!({}))));
     gateway.refused("GET", "/Users/chosen", None, 404, "", &["chosen"]).await;
 }
 
+/// 7643-2.5-01
 async fn unassigned_values_are_absent(gateway: &Gateway) {
-    // 7643-2.5-01
     let body = json!({"nickName": null, "emails": [], "name": null, "externalId": null, ENTERPRISE: {"department": null}});
     assert_eq!(gateway.create_user("ann", body).await, answer(201, &user("ann", 1, json!({}))));
 }
 
+/// 7643-2.1-01
 async fn names_in_any_case(gateway: &Gateway) {
-    // 7643-2.1-01
     let body = json!({"SCHEMAS": [USER], "USERNAME": "~ann", "Name": {"GIVENNAME": "Ann"}, "EMAILS": [{"VALUE": "a@b.example"}]});
     let expected = json!({"name": {"givenName": "Ann"}, "emails": [{"value": "a@b.example"}]});
     assert_eq!(gateway.create("ann", "/Users", body).await, answer(201, &user("ann", 1, expected)));
@@ -70,8 +70,8 @@ async fn unknown_attributes_are_refused(gateway: &Gateway) {
     refused(gateway, extension, "invalidValue", &[ENTERPRISE, "shoe"]).await;
 }
 
+/// 7644-3.3-08 7643-2.3.2-01
 async fn values_of_the_wrong_type_are_refused(gateway: &Gateway) {
-    // 7644-3.3-08 7643-2.3.2-01
     for (name, value) in [
         ("userName", json!(7)),
         ("userName", json!(["a"])),
@@ -93,8 +93,8 @@ async fn values_of_the_wrong_type_are_refused(gateway: &Gateway) {
     }
 }
 
+/// 7643-4.1.1-01 7643-4.2-01
 async fn required_attributes_are_required(gateway: &Gateway) {
-    // 7643-4.1.1-01 7643-4.2-01
     for value in [json!({}), json!({"userName": null}), json!({"userName": ""})] {
         refused(gateway, crate::support::fixture::with(json!({"schemas": [USER]}), value), "invalidValue", &["userName"]).await;
     }
@@ -102,8 +102,8 @@ async fn required_attributes_are_required(gateway: &Gateway) {
     gateway.refused("POST", "/Groups", Some(body), 400, "invalidValue", &["displayName"]).await;
 }
 
+/// 7643-2.1-02 7643-3-01
 async fn schemas_are_checked(gateway: &Gateway) {
-    // 7643-2.1-02 7643-3-01
     refused(gateway, json!({"userName": "~ann"}), "invalidValue", &["schemas"]).await;
     refused(gateway, json!({"userName": "~ann", "schemas": []}), "invalidValue", &["schemas"]).await;
     refused(gateway, json!({"userName": "~ann", "schemas": "x"}), "invalidValue", &["schemas"]).await;
@@ -114,8 +114,8 @@ async fn schemas_are_checked(gateway: &Gateway) {
     refused(gateway, json!([1, 2]), "invalidSyntax", &["object"]).await;
 }
 
+/// 7643-2.4-02
 async fn two_primaries_are_refused(gateway: &Gateway) {
-    // 7643-2.4-02
     let emails = json!([{"value": "a@b.example", "primary": true}, {"value": "c@d.example", "primary": true}]);
     refused(gateway, json!({"schemas": [USER], "userName": "~ann", "emails": emails}), "invalidValue", &["emails", "primary"])
         .await;

@@ -8,26 +8,28 @@ crate::cases!(
     a_group_leaves_its_members_alone,
 );
 
+/// 7644-3.6-01 7644-3.6-02
 async fn ends_the_resource(gateway: &Gateway) {
-    // 7644-3.6-01 7644-3.6-02
     gateway.create_user("ann", json!({})).await;
     assert_eq!(gateway.delete("/Users/{ann}").await, json!({"status": 204}));
     gateway.refused("GET", "/Users/{ann}", None, 404, "", &["not found"]).await;
     assert_eq!(gateway.found("/Users", "userName eq \"~ann\"").await, Vec::<String>::new());
     let body = json!({"schemas": [crate::support::fixture::USER], "userName": "~ann"});
     gateway.refused("PUT", "/Users/{ann}", Some(body), 404, "", &["not found"]).await;
+    let patch = crate::support::fixture::patch_of(json!([{"op": "remove", "path": "title"}]));
+    gateway.refused("PATCH", "/Users/{ann}", Some(patch), 404, "", &["not found"]).await;
 }
 
+/// 7644-3.6-02
 async fn twice_is_not_found(gateway: &Gateway) {
-    // 7644-3.6-02
     gateway.create_user("ann", json!({})).await;
     assert_eq!(gateway.delete("/Users/{ann}").await["status"], 204);
     gateway.refused("DELETE", "/Users/{ann}", None, 404, "", &["not found"]).await;
     assert_eq!(gateway.events().await.len(), 2);
 }
 
+/// 7644-3.6-03
 async fn the_name_is_free_again(gateway: &Gateway) {
-    // 7644-3.6-03
     gateway.create_user("ann", json!({})).await;
     assert_eq!(gateway.delete("/Users/{ann}").await["status"], 204);
     let again = gateway.create("again", "/Users", json!({"schemas": [crate::support::fixture::USER], "userName": "~ann"})).await;

@@ -9,8 +9,8 @@ crate::cases!(
     what_changed_is_named, every_answered_version_has_its_event,
 );
 
+/// 9967-2.4.4-01 9967-2.2-01 9967-2.2-02
 async fn of_a_whole_life(gateway: &Gateway) {
-    // 9967-2.4.1-01 9967-2.4.2-01 9967-2.4.3-01 9967-2.4.4-01 9967-2.2-01 9967-2.2-02
     gateway.create_user("ann", json!({"title": "Guide"})).await;
     gateway.patch("/Users/{ann}", json!([{"op": "replace", "path": "title", "value": "Boss"}])).await;
     gateway.put("/Users/{ann}", json!({"schemas": [USER], "userName": "~ann", "nickName": "A"})).await;
@@ -24,8 +24,8 @@ async fn of_a_whole_life(gateway: &Gateway) {
     assert_eq!(gateway.events().await, expected);
 }
 
+/// 9967-2.4.5-01 7643-4.1.1-07
 async fn activate_and_deactivate(gateway: &Gateway) {
-    // 9967-2.4.5-01
     gateway.create_user("ann", json!({"active": true})).await;
     gateway.patch("/Users/{ann}", json!([{"op": "replace", "value": {"active": false}}])).await;
     gateway.put("/Users/{ann}", json!({"schemas": [USER], "userName": "~ann", "active": true})).await;
@@ -40,8 +40,8 @@ async fn activate_and_deactivate(gateway: &Gateway) {
     assert_eq!(gateway.events().await, expected);
 }
 
+/// 9967-2.4.5-01
 async fn created_inactive(gateway: &Gateway) {
-    // 9967-2.4.5-01
     gateway.create_user("ann", json!({"active": false})).await;
     gateway.patch("/Users/{ann}", json!([{"op": "add", "path": "active", "value": true}])).await;
     let expected = [
@@ -76,8 +76,8 @@ async fn of_a_group(gateway: &Gateway) {
     assert_eq!(gateway.events().await[1..], expected);
 }
 
+/// 9967-2.1-03
 async fn the_external_id_is_named(gateway: &Gateway) {
-    // 9967-2.1-03
     gateway.create_user("ann", json!({"externalId": "~e"})).await;
     gateway.delete("/Users/{ann}").await;
     let subjects: Vec<_> = gateway.events().await.iter().map(|event| event["sub_id"].clone()).collect();
@@ -85,8 +85,8 @@ async fn the_external_id_is_named(gateway: &Gateway) {
     assert_eq!(subjects, [subject.clone(), subject]);
 }
 
+/// 9967-2.2-04
 async fn what_changed_is_named(gateway: &Gateway) {
-    // 9967-2.2-04
     gateway.create_user("ann", json!({"name": {"givenName": "Ann", "familyName": "B"}})).await;
     let operations = json!([
         {"op": "replace", "path": "name.familyName", "value": "C"},

@@ -17,8 +17,8 @@ fn operations(version: u64, operations: Value) -> Value {
     data(version, json!({"schemas": [PATCH_OP], "Operations": operations}))
 }
 
+/// 9967-2.4-01 9967-2.4.1-01 9967-2.4.3-01
 async fn create_and_put_hold_the_representation(gateway: &Gateway) {
-    // 9967-2.4-01 9967-2.4.1-01 9967-2.4.3-01
     gateway.create_user("ann", json!({"title": "Guide"})).await;
     gateway.put("/Users/{ann}", json!({"schemas": [USER], "userName": "~ann", "nickName": "A"})).await;
     let expected = [
@@ -28,8 +28,8 @@ async fn create_and_put_hold_the_representation(gateway: &Gateway) {
     assert_eq!(gateway.events().await, expected);
 }
 
+/// 9967-2.4.2-01, checklist C6
 async fn a_patch_holds_its_effective_operations(gateway: &Gateway) {
-    // 9967-2.4.2-01, checklist C6
     gateway.create_user("ann", json!({"title": "Guide", "nickName": "A"})).await;
     let asked = json!([
         {"op": "replace", "path": "title", "value": "x"}, {"op": "replace", "path": "title", "value": "Boss"},
@@ -79,8 +79,8 @@ async fn members_join_and_leave(gateway: &Gateway) {
     assert_eq!(events, expected);
 }
 
+/// 9967-5-05
 async fn a_large_change_is_a_notice(gateway: &Gateway) {
-    // 9967-5-05
     let members: Vec<Value> = (0..1_001).map(|number| json!({"value": format!("m{number}")})).collect();
     gateway.create_group("team", &[]).await;
     let add = json!([{"op": "add", "path": "members", "value": members}]);
@@ -89,8 +89,8 @@ async fn a_large_change_is_a_notice(gateway: &Gateway) {
     assert_eq!(gateway.events().await[1..], [event("patch:notice", "/Groups", "team", 2, payload)]);
 }
 
+/// 7643-4.1.1-04: when nothing is left to tell, the event is a notice.
 async fn secrets_are_not_in_them(gateway: &Gateway) {
-    // I6, 7643-4.1.1-04: when nothing is left to tell, the event is a notice.
     gateway.create_user("ann", json!({"password": "open sesame 1"})).await;
     gateway.patch("/Users/{ann}", json!([{"op": "replace", "path": "password", "value": "open sesame 2"}])).await;
     let payload = json!({"version": "\"2\"", "attributes": ["password"]});
@@ -101,8 +101,8 @@ async fn secrets_are_not_in_them(gateway: &Gateway) {
     assert_eq!(gateway.events().await, expected);
 }
 
+/// 9967-2.4.4-01 9967-2.4.5-01
 async fn delete_and_deactivate_are_empty(gateway: &Gateway) {
-    // 9967-2.4.4-01 9967-2.4.5-01
     gateway.create_user("ann", json!({})).await;
     gateway.patch("/Users/{ann}", json!([{"op": "add", "path": "active", "value": false}])).await;
     gateway.delete("/Users/{ann}").await;

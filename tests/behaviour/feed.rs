@@ -26,8 +26,8 @@ async fn a_page_has_its_shape(gateway: &Gateway) {
     assert_eq!((&page, page["sets"].as_array().map(Vec::len)), (&expected, Some(2)));
 }
 
+/// 8417-2.2-03: the jti of an event stays, and no two share one.
 async fn small_pages_join_to_the_whole(gateway: &Gateway) {
-    // 8417-2.2-03: the jti of an event stays, and no two share one.
     three(gateway).await;
     let whole = gateway.client.feed(None, 1000).await;
     let mine = gateway.fill("{ann}");
@@ -89,8 +89,8 @@ async fn an_unknown_feed(gateway: &Gateway) {
     gateway.refused("GET", "/Events/Feeds/nothing/Stream", None, 404, "", &["nothing"]).await;
 }
 
+/// 9967-5-03
 async fn it_needs_a_key(gateway: &Gateway) {
-    // 9967-5-03
     let refused = gateway.client.with_key(None).get(STREAM).await;
     refused.assert_error(401, None, &[]);
     assert!(refused.header("www-authenticate").is_some_and(|value| value.starts_with("Bearer")));

@@ -30,8 +30,8 @@ async fn finds(gateway: &Gateway, expected: &[(&str, &[&str])]) {
     }
 }
 
+/// 7644-3.4.2.2-04 7644-3.4.2.2-10
 async fn equality_and_case(gateway: &Gateway) {
-    // 7644-3.4.2.2-04 7644-3.4.2.2-10
     people(gateway).await;
     assert_eq!(gateway.found("/Users", "userName eq \"~ann\"").await, ["ann"]);
     assert_eq!(gateway.found("/Users", "USERNAME EQ \"~ANN\"").await, ["ann"]);
@@ -50,8 +50,8 @@ async fn equality_and_case(gateway: &Gateway) {
     .await;
 }
 
+/// 7644-3.4.2.2-06 7644-3.4.2.2-08
 async fn every_operator_on_text(gateway: &Gateway) {
-    // 7644-3.4.2.2-06 7644-3.4.2.2-08
     people(gateway).await;
     finds(
         gateway,
@@ -70,8 +70,8 @@ async fn every_operator_on_text(gateway: &Gateway) {
     .await;
 }
 
+/// 7644-3.4.2.2-07
 async fn presence(gateway: &Gateway) {
-    // 7644-3.4.2.2-07
     people(gateway).await;
     finds(
         gateway,
@@ -88,8 +88,8 @@ async fn presence(gateway: &Gateway) {
     .await;
 }
 
+/// 7644-3.4.2.2-05 7644-3.4.2.2-03
 async fn precedence_and_grouping(gateway: &Gateway) {
-    // 7644-3.4.2.2-05 7644-3.4.2.2-03
     people(gateway).await;
     finds(
         gateway,
@@ -103,8 +103,8 @@ async fn precedence_and_grouping(gateway: &Gateway) {
     .await;
 }
 
+/// 7644-3.4.2.2-11 7644-3.4.2.2-12 7644-3.4.2.2-13
 async fn one_value_or_any_value(gateway: &Gateway) {
-    // 7644-3.4.2.2-11 7644-3.4.2.2-12 7644-3.4.2.2-13
     people(gateway).await;
     finds(
         gateway,
@@ -121,8 +121,8 @@ async fn one_value_or_any_value(gateway: &Gateway) {
     .await;
 }
 
+/// 7644-3.4.2.2-08
 async fn booleans_and_times(gateway: &Gateway) {
-    // 7644-3.4.2.2-08
     people(gateway).await;
     let created =
         gateway.raw("GET", "/Users/{bob}", &[], None).await.json()["meta"]["created"].as_str().expect("created").to_owned();
@@ -141,8 +141,8 @@ async fn booleans_and_times(gateway: &Gateway) {
     assert!(at.contains(&"bob".to_owned()) && at.contains(&"cid".to_owned()), "{at:?}");
 }
 
+/// 7644-3.10-01 7644-3.4.2.2-16
 async fn extensions_and_urns(gateway: &Gateway) {
-    // 7644-3.10-01 7644-3.4.2.2-16
     people(gateway).await;
     let department = format!("{ENTERPRISE}:department eq \"tours\"");
     let dotted = format!("{ENTERPRISE}.department pr");
@@ -189,8 +189,8 @@ async fn refused(gateway: &Gateway, filter: &str, words: &[&str]) {
     gateway.refused("GET", &format!("/Users?filter={}", encode(filter)), None, 400, "invalidFilter", words).await;
 }
 
+/// 7644-3.4.2.2-14 7644-3.4.2.2-03
 async fn what_is_malformed_is_refused(gateway: &Gateway) {
-    // 7644-3.4.2.2-14 7644-3.4.2.2-03
     for filter in [
         "",
         "userName",
@@ -224,8 +224,8 @@ async fn what_is_unknown_is_refused(gateway: &Gateway) {
     refused(gateway, "not (password pr)", &["password"]).await;
 }
 
+/// 7644-3.4.2.2-08 7644-3.4.2.2-09
 async fn operators_that_do_not_fit_are_refused(gateway: &Gateway) {
-    // 7644-3.4.2.2-08 7644-3.4.2.2-09
     refused(gateway, "active gt true", &["active"]).await;
     refused(gateway, "active co \"t\"", &["active"]).await;
     refused(gateway, "active eq \"x\"", &["active"]).await;

@@ -11,13 +11,29 @@ use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
 
-/// What events hold on a gateway.
+/// How a gateway is set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
-    /// Names.
+    /// Events name what changed.
     Notice,
-    /// Values.
+    /// Events hold values.
     Full,
+    /// What the protocol says, without what it does not define but known clients send.
+    Strict,
+    /// Resources have the schemas of `tests/fixtures` too.
+    Custom,
+}
+
+impl Mode {
+    fn environment(self) -> Vec<(&'static str, String)> {
+        let (events, more) = match self {
+            Self::Notice => ("notice", None),
+            Self::Full => ("full", None),
+            Self::Strict => ("notice", Some(("QUIRKS", "strict".to_owned()))),
+            Self::Custom => ("notice", Some(("SCHEMA_PATH", schema_path()))),
+        };
+        std::iter::once(("EVENT_MODE", events.to_owned())).chain(more).collect()
+    }
 }
 
 /// A gateway as one case sees it.
@@ -38,11 +54,17 @@ static SERVERS: LazyLock<Servers> = LazyLock::new(Servers::default);
 pub fn of(backend: &'static str, mode: Mode, case: &str) -> Gateway {
     let mut servers = SERVERS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let server = servers.entry((backend, mode)).or_insert_with(|| {
-        let event_mode = if mode == Mode::Full { "full" } else { "notice" };
-        Arc::new(Mutex::new(Server::start(&Settings::default().store(backend).with("EVENT_MODE", event_mode))))
+        let settings = Settings::default().store(backend);
+        let settings = mode.environment().iter().fold(settings, |settings, (name, value)| settings.with(name, value));
+        Arc::new(Mutex::new(Server::start(&settings)))
     });
     let client = server.lock().expect("a server that started").client();
     Gateway::new(backend, client, case)
+}
+
+/// Both folders of fixtures.
+pub fn schema_path() -> String {
+    ["schemas", "agents"].map(|folder| format!("{}/tests/fixtures/{folder}", env!("CARGO_MANIFEST_DIR"))).join(":")
 }
 
 /// Stops every shared gateway.
@@ -258,6 +280,11 @@ pub fn group(label: &str, version: u64, members: &[&str]) -> Value {
 /// What a member must be.
 pub fn member(label: &str, kind: &str) -> Value {
     json!({"value": format!("{{{label}}}"), "$ref": format!("{{base}}/{kind}s/{{{label}}}"), "type": kind})
+}
+
+/// What a resource of any type must be.
+pub fn resource(kind: &str, schemas: &[&str], label: &str, version: u64, attributes: Value) -> Value {
+    with(json!({"schemas": schemas, "id": format!("{{{label}}}"), "meta": meta(kind, label, version)}), attributes)
 }
 
 fn meta(kind: &str, label: &str, version: u64) -> Value {

@@ -20,8 +20,8 @@ async fn groups_of(gateway: &Gateway, label: &str) -> Vec<Value> {
     groups
 }
 
+/// 7643-4.1.2-03
 async fn a_user_names_its_groups(gateway: &Gateway) {
-    // 7643-4.1.2-03
     gateway.create_user("ann", json!({})).await;
     gateway.create_group("a", &["ann"]).await;
     assert_eq!(gateway.get("/Users/{ann}").await, answer(200, &user("ann", 1, json!({"groups": [of("a", "direct")]}))));
@@ -39,6 +39,7 @@ async fn only_when_shown(gateway: &Gateway) {
     assert_eq!(only, json!([{"display": "~a"}]));
 }
 
+/// 7643-4.1.2-03
 async fn groups_in_groups(gateway: &Gateway) {
     gateway.create_user("ann", json!({})).await;
     gateway.create_group("a", &["ann"]).await;

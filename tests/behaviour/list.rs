@@ -23,14 +23,14 @@ async fn page(gateway: &Gateway, rest: &str) -> Value {
     gateway.get(&format!("/Users?filter={}{rest}", encode(&gateway.fill("title eq \"~five\"")))).await
 }
 
+/// 7644-3.4.2-02
 async fn no_match_is_an_empty_list(gateway: &Gateway) {
-    // 7644-3.4.2-02
     assert_eq!(gateway.filter("/Users", "userName eq \"~nobody\"").await, list(0, 1, &[]));
     assert_eq!(gateway.filter("/Groups", "displayName eq \"~none\"").await, list(0, 1, &[]));
 }
 
+/// 7644-3.4.2-01 7644-3.4.2.4-03
 async fn pages_join_to_the_whole(gateway: &Gateway) {
-    // 7644-3.4.2-01 7644-3.4.2.4-03
     let users = five_users(gateway).await;
     assert_eq!(page(gateway, "").await, list(5, 1, &users));
     assert_eq!(page(gateway, "&startIndex=1&count=2").await, list(5, 1, &users[..2]));
@@ -38,29 +38,29 @@ async fn pages_join_to_the_whole(gateway: &Gateway) {
     assert_eq!(page(gateway, "&startIndex=5&count=2").await, list(5, 5, &users[4..]));
 }
 
+/// 7644-3.4.2.4-01
 async fn start_index_below_one_is_one(gateway: &Gateway) {
-    // 7644-3.4.2.4-01
     let users = five_users(gateway).await;
     for start in ["0", "-1", "-99999999999999999999"] {
         assert_eq!(page(gateway, &format!("&startIndex={start}&count=1")).await, list(5, 1, &users[..1]));
     }
 }
 
+/// 7644-3.4.2.4-03
 async fn start_index_beyond_the_end(gateway: &Gateway) {
-    // 7644-3.4.2.4-03
     five_users(gateway).await;
     assert_eq!(page(gateway, "&startIndex=6").await, list(5, 6, &[]));
     assert_eq!(page(gateway, "&startIndex=1000000").await, list(5, 1_000_000, &[]));
 }
 
+/// 7644-3.4.2.4-02
 async fn count_zero_gives_the_total(gateway: &Gateway) {
-    // 7644-3.4.2.4-02
     five_users(gateway).await;
     assert_eq!(page(gateway, "&count=0").await, list(5, 1, &[]));
 }
 
+/// 7644-3.4.2.4-02
 async fn count_below_zero_is_zero(gateway: &Gateway) {
-    // 7644-3.4.2.4-02
     five_users(gateway).await;
     assert_eq!(page(gateway, "&count=-3").await, list(5, 1, &[]));
 }
@@ -77,8 +77,8 @@ async fn count_over_the_page_size_is_capped(gateway: &Gateway) {
     assert_eq!(rest["itemsPerPage"], 1);
 }
 
+/// 7644-3.4.2.4-04
 async fn order_is_stable(gateway: &Gateway) {
-    // 7644-3.4.2.4-04
     let users = five_users(gateway).await;
     gateway.patch("/Users/{bob}", json!([{"op": "add", "path": "nickName", "value": "b"}])).await;
     let changed = page(gateway, "").await["body"]["Resources"].clone();
@@ -94,14 +94,14 @@ async fn the_unfiltered_total_follows(gateway: &Gateway) {
     assert_eq!((&first["itemsPerPage"], first["Resources"].as_array().map(Vec::len)), (&json!(2), Some(2)));
 }
 
+/// 7644-3.4.2-03
 async fn unknown_parameters_are_ignored(gateway: &Gateway) {
-    // 7644-3.4.2-03
     let users = five_users(gateway).await;
     assert_eq!(page(gateway, "&colour=red&x&count=1").await, list(5, 1, &users[..1]));
 }
 
+/// 7644-3.4.2.4-04
 async fn what_is_not_a_number_is_refused(gateway: &Gateway) {
-    // 7644-3.4.2.4-04
     for (name, value) in [("startIndex", "NaN"), ("count", "ten"), ("count", "1.5"), ("startIndex", ""), ("count", "1e3")] {
         gateway.refused("GET", &format!("/Users?{name}={value}"), None, 400, "invalidValue", &[name]).await;
     }

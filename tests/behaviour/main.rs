@@ -12,24 +12,39 @@ mod capabilities;
 mod case;
 mod gateway;
 
+mod bulk;
+mod bulk_events;
+mod bulk_references;
+mod common;
 mod create;
+mod cursor;
+mod custom_extensions;
+mod custom_types;
 mod delete;
 mod durable;
 mod etag;
 mod events;
 mod events_full;
+mod examples;
 mod feed;
 mod filter;
+mod formats;
 mod groups;
 mod list;
 mod members;
 mod patch;
 mod patch_values;
+mod prefer;
 mod projection;
+mod protocol;
 mod put;
 mod read;
+mod retired;
+mod search;
 mod secret;
+mod sort;
 mod unique;
+mod values;
 
 use case::Case;
 use libtest_mimic::{Arguments, Trial};
@@ -55,24 +70,39 @@ fn main() {
 
 fn all() -> Vec<Case> {
     let families = [
+        common::cases(),
         create::cases(),
+        custom_extensions::cases(),
+        custom_types::cases(),
         read::cases(),
         list::cases(),
+        sort::cases(),
+        cursor::cases(),
+        search::cases(),
         filter::cases(),
+        formats::cases(),
         projection::cases(),
+        protocol::cases(),
         put::cases(),
         patch::cases(),
         patch_values::cases(),
+        prefer::cases(),
         delete::cases(),
         etag::cases(),
         unique::cases(),
+        values::cases(),
         secret::cases(),
         groups::cases(),
         members::cases(),
         events::cases(),
         events_full::cases(),
+        examples::cases(),
         feed::cases(),
         durable::cases(),
+        retired::cases(),
+        bulk::cases(),
+        bulk_references::cases(),
+        bulk_events::cases(),
     ];
     families.into_iter().flatten().collect()
 }

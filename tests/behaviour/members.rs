@@ -64,6 +64,7 @@ async fn who_is_there_is_not_added_again(gateway: &Gateway) {
     assert_eq!(gateway.events().await.len(), 4);
 }
 
+/// 7644-3.5.2.2-04
 async fn who_is_not_there_leaves_quietly(gateway: &Gateway) {
     // Checklist C2
     three(gateway).await;
@@ -71,6 +72,7 @@ async fn who_is_not_there_leaves_quietly(gateway: &Gateway) {
     becomes(gateway, json!([{"op": "remove", "path": "members[value eq \"{bob}\"]"}]), 1, &["ann"]).await;
 }
 
+/// 7644-3.5.2.3-02
 async fn replace_the_members(gateway: &Gateway) {
     three(gateway).await;
     gateway.create_group("team", &["ann", "bob"]).await;
@@ -97,14 +99,15 @@ async fn remove_all_members(gateway: &Gateway) {
     becomes(gateway, json!([{"op": "remove", "path": "members"}]), 2, &[]).await;
 }
 
+/// 7644-3.5.2.2-04: read literally it would empty the group.
 async fn the_list_that_entra_sends(gateway: &Gateway) {
-    // 7644-3.5.2.2-04: read literally it would empty the group.
     three(gateway).await;
     gateway.create_group("team", &["ann", "bob", "cid"]).await;
     let operations = json!([{"op": "Remove", "path": "members", "value": [{"value": "{ann}"}, {"value": "{cid}"}]}]);
     becomes(gateway, operations, 2, &["bob"]).await;
 }
 
+/// 7643-2.3.7-03
 async fn an_unknown_member_is_kept(gateway: &Gateway) {
     gateway.create_group("team", &[]).await;
     let patched =
@@ -113,8 +116,8 @@ async fn an_unknown_member_is_kept(gateway: &Gateway) {
     assert_eq!(patched["body"]["members"][0]["value"], "not-here");
 }
 
+/// 7643-4.2-02
 async fn members_are_immutable(gateway: &Gateway) {
-    // 7643-4.2-02
     three(gateway).await;
     gateway.create_group("team", &["ann"]).await;
     let body = patch_of(json!([{"op": "replace", "path": "members[value eq \"{ann}\"].value", "value": "{bob}"}]));
@@ -195,8 +198,8 @@ async fn coming_and_going_at_once(gateway: &Gateway) {
     assert_eq!(state(gateway).await, (expected, 1 + 8 * 11));
 }
 
+/// 7644-3.5.2-08
 async fn a_large_group_is_answered_204(gateway: &Gateway) {
-    // 7644-3.5.2-08
     let members: Vec<Value> = (0..1_001).map(|number| json!({"value": format!("m{number:04}")})).collect();
     let body = json!({"schemas": [crate::support::fixture::GROUP], "displayName": "~team", "members": members});
     gateway.create("team", "/Groups?excludedAttributes=members", body).await;

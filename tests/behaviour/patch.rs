@@ -22,8 +22,8 @@ async fn refused(gateway: &Gateway, operations: Value, scim_type: &str, words: &
     gateway.refused("PATCH", "/Users/{ann}", Some(body), 400, scim_type, words).await;
 }
 
+/// 7644-3.5.2.1-03 7644-3.5.2.2-02 7644-3.5.2.3-02
 async fn add_replace_and_remove(gateway: &Gateway) {
-    // 7644-3.5.2.1-03 7644-3.5.2.2-02 7644-3.5.2.3-02
     gateway.create_user("ann", json!({})).await;
     patched(gateway, json!([{"op": "add", "path": "title", "value": "Guide"}]), 2, json!({"title": "Guide"})).await;
     patched(gateway, json!([{"op": "replace", "path": "title", "value": "Boss"}]), 3, json!({"title": "Boss"})).await;
@@ -33,16 +33,16 @@ async fn add_replace_and_remove(gateway: &Gateway) {
     patched(gateway, json!([{"op": "replace", "path": "nickName", "value": null}]), 6, json!({})).await;
 }
 
+/// 7644-3.5.2.1-02 7644-3.5.2.3-01
 async fn operations_without_a_path(gateway: &Gateway) {
-    // 7644-3.5.2.1-02 7644-3.5.2.3-01
     gateway.create_user("ann", json!({"title": "Guide"})).await;
     let operations = json!([{"op": "replace", "value": {"active": false, "name": {"givenName": "Ann"}}}, {"op": "add", "value": {"nickName": "A"}}]);
     let expected = json!({"title": "Guide", "active": false, "name": {"givenName": "Ann"}, "nickName": "A"});
     patched(gateway, operations, 2, expected).await;
 }
 
+/// 7644-3.5.2.3-03 7644-3.5.2.1-03
 async fn sub_attributes_of_a_complex_one(gateway: &Gateway) {
-    // 7644-3.5.2.3-03 7644-3.5.2.1-03
     gateway.create_user("ann", json!({"name": {"givenName": "Ann", "familyName": "B"}})).await;
     let merged = json!({"name": {"givenName": "Ann", "familyName": "C", "middleName": "M"}});
     patched(gateway, json!([{"op": "replace", "path": "name", "value": {"familyName": "C", "middleName": "M"}}]), 2, merged).await;
@@ -52,8 +52,8 @@ async fn sub_attributes_of_a_complex_one(gateway: &Gateway) {
     patched(gateway, operations, 4, json!({})).await;
 }
 
+/// 7644-3.5.2-07
 async fn an_extension_comes_and_goes(gateway: &Gateway) {
-    // 7644-3.5.2-07
     gateway.create_user("ann", json!({})).await;
     let with = json!({"schemas": [USER, ENTERPRISE], ENTERPRISE: {"department": "Tours"}});
     let path = format!("{ENTERPRISE}:department");
@@ -65,15 +65,15 @@ async fn an_extension_comes_and_goes(gateway: &Gateway) {
     patched(gateway, json!([{"op": "remove", "path": ENTERPRISE}]), 5, json!({})).await;
 }
 
+/// 7644-3.5.2-01
 async fn operations_in_any_case(gateway: &Gateway) {
-    // 7644-3.5.2-01
     gateway.create_user("ann", json!({})).await;
     patched(gateway, json!([{"OP": "Add", "Path": "TITLE", "VALUE": "Guide"}]), 2, json!({"title": "Guide"})).await;
     patched(gateway, json!([{"op": "REPLACE", "path": "Title", "value": "Boss"}]), 3, json!({"title": "Boss"})).await;
 }
 
+/// 7644-3.5.2-05
 async fn operations_apply_in_order(gateway: &Gateway) {
-    // 7644-3.5.2-05
     gateway.create_user("ann", json!({})).await;
     let operations = json!([
         {"op": "add", "path": "title", "value": "one"}, {"op": "remove", "path": "title"}, {"op": "add", "path": "title", "value": "two"},
@@ -82,8 +82,8 @@ async fn operations_apply_in_order(gateway: &Gateway) {
     patched(gateway, operations, 2, json!({"title": "three"})).await;
 }
 
+/// 7644-3.5.2-05
 async fn all_or_nothing(gateway: &Gateway) {
-    // 7644-3.5.2-05
     gateway.create_user("ann", json!({"title": "Guide"})).await;
     let operations = json!([{"op": "replace", "path": "title", "value": "Boss"}, {"op": "replace", "path": "hobby", "value": "x"}]);
     refused(gateway, operations, "invalidPath", &["hobby"]).await;
@@ -91,8 +91,8 @@ async fn all_or_nothing(gateway: &Gateway) {
     assert_eq!(gateway.events().await.len(), 1);
 }
 
+/// 7644-3.5.2.1-04 7644-3.5.2.3-06
 async fn no_change_bumps_nothing(gateway: &Gateway) {
-    // 7644-3.5.2.1-04 7644-3.5.2.3-06
     gateway.create_user("ann", json!({"title": "Guide", "emails": [{"value": "a@b.example", "type": "work"}]})).await;
     let before = gateway.raw("GET", "/Users/{ann}", &[], None).await.json();
     for operations in [
@@ -110,8 +110,8 @@ async fn no_change_bumps_nothing(gateway: &Gateway) {
     assert_eq!(gateway.events().await.len(), 1);
 }
 
+/// 7644-3.5.2-01
 async fn the_message_is_checked(gateway: &Gateway) {
-    // 7644-3.5.2-01
     gateway.create_user("ann", json!({})).await;
     let add = json!({"op": "add", "path": "title", "value": "x"});
     for (body, words) in [
@@ -131,8 +131,8 @@ async fn the_message_is_checked(gateway: &Gateway) {
     refused(gateway, json!([{"op": "add", "value": "x"}]), "invalidValue", &["value"]).await;
 }
 
+/// 7644-3.5.2-02
 async fn unknown_paths_are_refused(gateway: &Gateway) {
-    // 7644-3.5.2-02
     gateway.create_user("ann", json!({})).await;
     for path in ["hobby", "name.first", "emails[0]", "1", "a b", "urn:example:x:y", "emails[type eq \"work\"].colour", ""] {
         refused(gateway, json!([{"op": "replace", "path": path, "value": "x"}]), "invalidPath", &[]).await;
@@ -143,24 +143,24 @@ async fn unknown_paths_are_refused(gateway: &Gateway) {
     refused(gateway, json!([{"op": "replace", "value": {"hobby": "x"}}]), "invalidValue", &["hobby"]).await;
 }
 
+/// 7644-3.5.2-04
 async fn read_only_paths_are_refused(gateway: &Gateway) {
-    // 7644-3.5.2-04
     gateway.create_user("ann", json!({})).await;
     for path in ["id", "meta", "meta.version", "groups"] {
         refused(gateway, json!([{"op": "replace", "path": path, "value": "other"}]), "mutability", &[path]).await;
     }
 }
 
+/// 7644-3.5.2.2-03
 async fn required_attributes_stay(gateway: &Gateway) {
-    // 7644-3.5.2.2-03
     gateway.create_user("ann", json!({})).await;
     refused(gateway, json!([{"op": "remove", "path": "userName"}]), "mutability", &["userName"]).await;
     refused(gateway, json!([{"op": "remove", "path": "schemas"}]), "mutability", &["schemas"]).await;
     assert_eq!(gateway.get("/Users/{ann}").await, answer(200, &user("ann", 1, json!({}))));
 }
 
+/// 7644-3.5.2-09
 async fn wrong_types_are_refused(gateway: &Gateway) {
-    // 7644-3.5.2-09
     gateway.create_user("ann", json!({})).await;
     for (path, value) in
         [("active", json!("x")), ("title", json!(1)), ("name", json!("x")), ("emails", json!(7)), ("name.givenName", json!({}))]
@@ -169,8 +169,8 @@ async fn wrong_types_are_refused(gateway: &Gateway) {
     }
 }
 
+/// 7644-3.5.2.2-01
 async fn remove_needs_a_path(gateway: &Gateway) {
-    // 7644-3.5.2.2-01
     gateway.create_user("ann", json!({})).await;
     refused(gateway, json!([{"op": "remove"}]), "noTarget", &["path"]).await;
 }

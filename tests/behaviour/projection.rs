@@ -24,15 +24,15 @@ async fn body(gateway: &Gateway, query: &str) -> Value {
     answer["body"].clone()
 }
 
+/// 7644-3.9-01
 async fn named_attributes_only(gateway: &Gateway) {
-    // 7644-3.9-01
     gateway.create_user("ann", attributes()).await;
     assert_eq!(body(gateway, "attributes=title,USERNAME").await, shown(json!({"title": "Guide", "userName": "~ann"})));
     assert_eq!(body(gateway, "attributes=meta.version").await, shown(json!({"meta": {"version": "\"1\""}})));
 }
 
+/// 7644-3.9-04
 async fn sub_attributes_and_extensions(gateway: &Gateway) {
-    // 7644-3.9-04
     gateway.create_user("ann", attributes()).await;
     assert_eq!(body(gateway, "attributes=name.givenName").await, shown(json!({"name": {"givenName": "Ann"}})));
     assert_eq!(body(gateway, "attributes=emails.value").await, shown(json!({"emails": [{"value": "a@b.example"}]})));
@@ -42,44 +42,44 @@ async fn sub_attributes_and_extensions(gateway: &Gateway) {
     assert_eq!(body(gateway, &part).await, shown(json!({ENTERPRISE: {"department": "Tours"}, "title": "Guide"})));
 }
 
+/// 7644-3.9-02
 async fn without_excluded_attributes(gateway: &Gateway) {
-    // 7644-3.9-02
     gateway.create_user("ann", attributes()).await;
     let left = shown(json!({"userName": "~ann", "title": "Guide", "name": {"givenName": "Ann"}, ENTERPRISE: {"costCenter": "7"}}));
     let query = format!("excludedAttributes=meta,emails,name.familyName,{ENTERPRISE}:department");
     assert_eq!(body(gateway, &query).await, left);
 }
 
+/// 7644-3.4.2.5-02 7643-7-05
 async fn always_returned_stays(gateway: &Gateway) {
-    // 7644-3.4.2.5-02 7643-7-05
     gateway.create_user("ann", attributes()).await;
     let all = body(gateway, "excludedAttributes=id,schemas").await;
     assert_eq!(all, user("ann", 1, attributes()));
     assert_eq!(body(gateway, "attributes=password").await, shown(json!({})));
 }
 
+/// 7644-3.9-04
 async fn unknown_names_are_ignored(gateway: &Gateway) {
-    // 7644-3.9-04
     gateway.create_user("ann", attributes()).await;
     assert_eq!(body(gateway, "attributes=hobby,title").await, shown(json!({"title": "Guide"})));
     assert_eq!(body(gateway, "excludedAttributes=hobby").await, user("ann", 1, attributes()));
 }
 
+/// 7644-3.9-03
 async fn both_at_once_are_refused(gateway: &Gateway) {
-    // 7644-3.9-03
     let path = "/Users?attributes=title&excludedAttributes=emails";
     gateway.refused("GET", path, None, 400, "invalidValue", &["attributes", "excludedAttributes"]).await;
 }
 
+/// 7644-3.4.2.5-01
 async fn on_lists(gateway: &Gateway) {
-    // 7644-3.4.2.5-01
     gateway.create_user("ann", attributes()).await;
     let query = format!("/Users?filter={}&attributes=title", crate::support::client::encode(&gateway.fill("userName eq \"~ann\"")));
     assert_eq!(gateway.get(&query).await, list(1, 1, &[shown(json!({"title": "Guide"}))]));
 }
 
+/// 7644-3.4.2.5-01 7644-3.5.2-08
 async fn on_writes(gateway: &Gateway) {
-    // 7644-3.4.2.5-01 7644-3.5.2-08
     gateway.create_user("ann", attributes()).await;
     let patch = json!([{"op": "replace", "path": "title", "value": "Boss"}]);
     let patched = gateway.patch("/Users/{ann}?attributes=title", patch).await;

@@ -9,8 +9,8 @@ crate::cases!(
     members_are_replaced, members_left_out_are_cleared, a_refused_put_changes_nothing,
 );
 
+/// 7644-3.5-01 7644-3.5.1-01 7644-3.5.1-05
 async fn replaces_the_whole(gateway: &Gateway) {
-    // 7644-3.5.1-01 7644-3.5.1-05
     let before = json!({"title": "Guide", "emails": [{"value": "a@b.example"}], ENTERPRISE: {"department": "Tours"}});
     gateway.create_user("ann", before).await;
     let body = json!({"schemas": [USER], "userName": "~ann", "nickName": "Annie", "title": null});
@@ -28,22 +28,22 @@ async fn the_same_again_changes_nothing(gateway: &Gateway) {
     assert_eq!(gateway.events().await.len(), 1);
 }
 
+/// 7644-3.2-01
 async fn never_creates(gateway: &Gateway) {
-    // 7644-3.2-01
     let body = json!({"schemas": [USER], "userName": "~ann"});
     gateway.refused("PUT", "/Users/nobody", Some(body), 404, "", &["nobody"]).await;
     assert_eq!(gateway.found("/Users", "userName eq \"~ann\"").await, Vec::<String>::new());
 }
 
+/// 7644-3.5.1-03
 async fn read_only_attributes_are_ignored(gateway: &Gateway) {
-    // 7644-3.5.1-03
     gateway.create_user("ann", json!({})).await;
     let body = json!({"schemas": [USER], "userName": "~ann", "id": "other", "meta": {"version": "x"}, "groups": [{"value": "g"}]});
     assert_eq!(gateway.put("/Users/{ann}", body).await, answer(200, &user("ann", 1, json!({}))));
 }
 
+/// 7644-3.5.1-04
 async fn missing_required_is_refused(gateway: &Gateway) {
-    // 7644-3.5.1-04
     gateway.create_user("ann", json!({})).await;
     let body = json!({"schemas": [USER], "title": "x"});
     gateway.refused("PUT", "/Users/{ann}", Some(body), 400, "invalidValue", &["userName"]).await;

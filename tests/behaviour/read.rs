@@ -8,13 +8,14 @@ crate::cases!(
     discovery_is_complete, the_key_in_either_header,
 );
 
+/// 7644-3.4.1-01 7644-3.9-05
 async fn a_known_id(gateway: &Gateway) {
     gateway.create_user("ann", json!({"title": "Guide"})).await;
     assert_eq!(gateway.get("/Users/{ann}").await, answer(200, &user("ann", 1, json!({"title": "Guide"}))));
 }
 
+/// 7644-3.4.1-01
 async fn an_unknown_id(gateway: &Gateway) {
-    // 7644-3.4.1-01
     for id in ["0190c7a4-7f2a-7000-8000-000000000001", "nobody", "%20", "a%22b", "ü"] {
         gateway.refused("GET", &format!("/Users/{id}"), None, 404, "", &["not found"]).await;
         gateway.refused("DELETE", &format!("/Groups/{id}"), None, 404, "", &["not found"]).await;
@@ -28,15 +29,15 @@ async fn an_id_of_another_type(gateway: &Gateway) {
     assert_eq!(gateway.get("/Users/{ann}").await["status"], 200);
 }
 
+/// 7643-3.1-02
 async fn an_id_in_another_case(gateway: &Gateway) {
-    // 7643-3.1-02
     gateway.create_user("ann", json!({})).await;
     let upper = gateway.fill("{ann}").to_uppercase();
     gateway.refused("GET", &format!("/Users/{upper}"), None, 404, "", &["not found"]).await;
 }
 
+/// 7643-3.1-05
 async fn times_are_those_of_the_last_change(gateway: &Gateway) {
-    // 7643-3.1-05
     gateway.create_user("ann", json!({})).await;
     let first = gateway.raw("GET", "/Users/{ann}", &[], None).await.json()["meta"].clone();
     assert_eq!(first["created"], first["lastModified"]);
@@ -46,8 +47,8 @@ async fn times_are_those_of_the_last_change(gateway: &Gateway) {
     assert!(second["lastModified"].as_str() >= first["lastModified"].as_str(), "{first} {second}");
 }
 
+/// 7644-4-01 7643-6-01 7643-7-01
 async fn discovery_is_complete(gateway: &Gateway) {
-    // 7644-4-01 7643-5-01 7643-6-01 7643-7-01
     let config = gateway.get("/ServiceProviderConfig").await["body"].clone();
     for name in ["patch", "bulk", "filter", "changePassword", "sort", "etag"] {
         assert!(config[name]["supported"].is_boolean(), "{name} in {config}");

@@ -20,8 +20,8 @@ async fn nowhere(gateway: &Gateway) {
     assert!(!events.contains(PASSWORD) && !events.contains("argon2"), "{events}");
 }
 
+/// 7643-4.1.1-04 7643-7-05
 async fn a_password_is_never_returned(gateway: &Gateway) {
-    // 7643-4.1.1-04 7643-7-05
     assert_eq!(gateway.create_user("ann", json!({"password": PASSWORD})).await, answer(201, &user("ann", 1, json!({}))));
     nowhere(gateway).await;
     let events = gateway.events().await;
@@ -46,8 +46,8 @@ async fn the_same_password_is_no_change(gateway: &Gateway) {
     assert_eq!(gateway.events().await.len(), 2);
 }
 
+/// 7643-4.1.1-04
 async fn errors_do_not_repeat_it(gateway: &Gateway) {
-    // 7643-4.1.1-04
     gateway.create_user("ann", json!({})).await;
     let wrong = |value: Value| json!({"schemas": [USER], "userName": "~bob", "password": value});
     for body in [wrong(json!([PASSWORD])), wrong(json!({"x": PASSWORD})), wrong(json!("")), wrong(json!(PASSWORD.repeat(200)))] {

@@ -14,20 +14,21 @@ async fn taken(gateway: &Gateway, name: &str) {
     gateway.refused("POST", "/Users", Some(body), 409, "uniqueness", &["userName"]).await;
 }
 
+/// 7644-3.3-07
 async fn a_taken_user_name_on_post(gateway: &Gateway) {
-    // 7644-3.3-07
     gateway.create_user("ann", json!({})).await;
     taken(gateway, "~ann").await;
     assert_eq!(gateway.events().await.len(), 1);
 }
 
+/// 7643-4.1.1-01 7644-5-01
 async fn in_another_case(gateway: &Gateway) {
-    // 7643-4.1.1-01 7644-5-01
     gateway.create_user("ann-ü", json!({})).await;
     taken(gateway, "~ANN-Ü").await;
     taken(gateway, "~ann-u\u{308}").await;
 }
 
+/// 7643-7-06 7644-3.5.1-05
 async fn on_put_and_patch(gateway: &Gateway) {
     // Checklist C5
     gateway.create_user("ann", json!({})).await;
@@ -54,8 +55,8 @@ async fn one_may_change_its_own_case(gateway: &Gateway) {
     taken(gateway, "~ann").await;
 }
 
+/// 7643-3.1-03
 async fn external_ids_may_repeat(gateway: &Gateway) {
-    // 7643-3.1-03
     gateway.create_user("ann", json!({"externalId": "~same"})).await;
     assert_eq!(gateway.create_user("bob", json!({"externalId": "~same"})).await["status"], 201);
     assert_eq!(gateway.found("/Users", "externalId eq \"~same\"").await, ["ann", "bob"]);

@@ -12,9 +12,9 @@ async fn limited() -> Watched {
     Watched::with(Settings::default().with("LIMIT_BODY_BYTES", &LIMIT_BYTES.to_string())).await
 }
 
+/// 7644-3.7.4-01: nothing of the body is sent.
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_by_its_announcement() {
-    // 7644-3.7.4-01: nothing of the body is sent.
     let mut watched = limited().await;
     for (method, path) in watched.writes() {
         let mut raw = watched.connect();
@@ -27,9 +27,9 @@ async fn a_body_over_the_limit_is_refused_by_its_announcement() {
     watched.assert_unchanged().await;
 }
 
+/// 7644-3.7.4-01: without Content-Length, in chunks that never end.
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_while_it_is_read() {
-    // 7644-3.7.4-01: without Content-Length, in chunks that never end.
     let mut watched = limited().await;
     let mut raw = watched.connect();
     raw.send(watched.head("POST /Users", "Transfer-Encoding: chunked\r\n")).expect("sent");

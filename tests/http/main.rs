@@ -5,10 +5,21 @@
 mod support;
 
 mod body;
+mod check;
 mod framing;
+mod head;
 mod idle;
+mod indexed;
+mod log;
+mod me;
+mod proxy;
 mod query;
 mod routes;
+mod schemas;
+mod slow;
 mod stop;
 mod surface;
+mod values;
+mod waiting;
+mod walk;
 mod watched;

@@ -1,6 +1,6 @@
 //! Where the endpoints are and how the addresses in answers begin.
 
-use crate::support::fixture::user;
+use crate::support::fixture::{LIST, user};
 use crate::support::server::{Server, Settings};
 use serde_json::json;
 
@@ -107,4 +107,20 @@ async fn a_generated_key_is_kept_and_printed_once() {
     assert_eq!(second.client().with_key(Some(&key)).get("/Users").await.status, 200);
     assert!(!second.output().contains(&key));
     assert_eq!(second.client().get("/Users").await.status, 401);
+}
+
+/// 7644-3.4.2.1-01
+#[tokio::test]
+async fn the_root_query_is_at_the_base_path() {
+    let server = Server::start(&Settings::default().with("BASE_PATH", "/scim/v2"));
+    let (client, outside) = (server.client().under("/scim/v2"), server.client());
+    let ann = client.post("/Users", &user("ann")).await.json();
+    let list = json!({"schemas": [LIST], "totalResults": 1, "itemsPerPage": 1, "startIndex": 1, "Resources": [ann]});
+    for path in ["", "/", "?filter=id%20pr", "/?filter=id%20pr"] {
+        assert_eq!(client.get(path).await.json(), list, "{path}");
+        client.with_key(None).get(path).await.assert_error(401, None, &["credential"]);
+    }
+    // Below no base path the root belongs to people.
+    let page = outside.on("GET", "/?filter=id%20pr").header("accept", "application/scim+json").send().await;
+    assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
 }

@@ -3,13 +3,15 @@
 use crate::generate::{self, Identity};
 use carillon::base::id::{Key, ResourceId, Tenant, TimeOrderedIds, TypeCode};
 use carillon::base::limits::Limits;
+use carillon::scim::compare::Comparable;
 use carillon::scim::filter::{Expression, Filter, resolve};
 use carillon::scim::resource::{Member, MemberChange};
 use carillon::scim::schema::{Registry, ResourceType};
+use carillon::scim::sort::{self, Sort};
 use carillon::scim::{Object, schema};
 use carillon::store::backends::{BACKENDS, Opening};
-use carillon::store::index::Indexes;
-use carillon::store::{Backend, Change, Detail, Document, Effect, Guard, Query, StoreErrorKind, Unit};
+use carillon::store::index::{Indexes, indexed_value};
+use carillon::store::{Backend, Change, Detail, Document, Effect, Guard, Position, Query, Start, StoreErrorKind, Unit};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -97,6 +99,7 @@ impl World {
             members: MemberChange { reset: false, present: members.to_vec(), absent: Vec::new() },
             known_members_only: true,
             events: Vec::new(),
+            txn: None,
         };
         let unit = Unit { at: identity.at, txn: "t".into(), changes: vec![change] };
         let commits = self.backends.iter().map(|backend| self.runtime.block_on(backend.store.commit(unit.clone())));
@@ -116,9 +119,15 @@ impl World {
     /// What each store finds: the total, the ids of a page, and how many documents it read.
     fn search(&self, filter: &Filter, offset: u64, limit: u64) -> Vec<(u64, Vec<ResourceId>, u64)> {
         let kind = user().code;
-        let query = Query { tenant: TENANT, kind, filter: Some(filter.clone()), offset, limit, detail: Detail::default() };
+        let start = Start::Offset(offset);
+        let query =
+            Query { tenant: TENANT, kind, filter: Some(filter.clone()), sort: None, start, limit, detail: Detail::default() };
         let pages = self.backends.iter().map(|backend| self.runtime.block_on(backend.store.query(&query)).expect("a page"));
-        pages.map(|page| (page.total, page.resources.into_iter().map(|stored| stored.key.id).collect(), page.visited)).collect()
+        pages
+            .map(|page| {
+                (page.total.expect("a count"), page.resources.into_iter().map(|stored| stored.key.id).collect(), page.visited)
+            })
+            .collect()
     }
 
     fn expected(&self, filter: &Filter) -> Vec<ResourceId> {
@@ -161,4 +170,103 @@ fn every_store_finds_what_the_evaluator_finds() {
     let all = matches.get() + misses.get();
     assert!(matches.get() * 10 > all && misses.get() * 10 > all, "{} of {all} match", matches.get());
     assert!(spared.get() > 100, "the indexes answered {} searches", spared.get());
+}
+
+/// Attributes to sort by, of every type; some of them are indexed.
+fn order() -> impl Strategy<Value = (&'static str, bool)> {
+    let names = [
+        "userName",
+        "externalId",
+        "displayName",
+        "nickName",
+        "active",
+        "name.familyName",
+        "emails",
+        "emails.type",
+        "emails.primary",
+        "phoneNumbers.display",
+        "x509Certificates",
+        "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department",
+        "groups.display",
+        "schemas",
+        "meta.created",
+        "meta.lastModified",
+        "id",
+    ];
+    (proptest::sample::select(names.to_vec()), any::<bool>())
+}
+
+impl World {
+    /// The places of the users that match, in order.
+    fn places(&self, filter: Option<&Filter>, sort: &Sort) -> Vec<Position> {
+        let wholes = self.users.iter().map(|(identity, document, groups)| (identity, generate::whole(document, identity, groups)));
+        let matching = wholes.filter(|(_, whole)| filter.is_none_or(|filter| filter.matches(whole)));
+        let mut places: Vec<Position> = matching
+            .map(|(identity, whole)| {
+                let key =
+                    sort.path.as_ref().and_then(|path| Comparable::of(path.leaf(), sort::value(&whole, path)?).map(indexed_value));
+                Position { key, id: identity.id.clone() }
+            })
+            .collect();
+        places.sort_by(|left, right| left.compare(right, Some(sort)));
+        places
+    }
+
+    /// The ids of a walk on each store, and of the page in the middle by its offset.
+    fn walk(&self, query: &Query) -> Vec<(Vec<ResourceId>, u64)> {
+        let ids = |page: &carillon::store::Page| page.resources.iter().map(|stored| stored.key.id.clone()).collect::<Vec<_>>();
+        let walk = |backend: &Backend| {
+            let mut page = self.runtime.block_on(backend.store.query(query)).expect("a page");
+            let (mut seen, total) = (ids(&page), page.total.expect("a count"));
+            while let Some(position) = page.next {
+                let next = Query { start: Start::After(Some(position)), ..query.clone() };
+                page = self.runtime.block_on(backend.store.query(&next)).expect("a page");
+                assert!(!page.resources.is_empty() && page.total.is_none());
+                seen.extend(ids(&page));
+            }
+            (seen, total)
+        };
+        self.backends.iter().map(walk).collect()
+    }
+}
+
+#[test]
+fn every_store_orders_and_walks_as_the_evaluator_would() {
+    const CASES: u32 = 24;
+    let (several, keyless, all) = (Cell::new(0_usize), Cell::new(0_usize), Cell::new(0_usize));
+    let worlds = vec((generate::user_document(), any::<u8>()), 1..16);
+    let asked = vec((proptest::option::of(generate::expression()), order(), 1..6_u64), 40);
+    let config = ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() };
+    let outcome = TestRunner::new(config).run(&(worlds, asked), |(documents, asked)| {
+        let world = World::new(documents);
+        for (expression, (name, descending), limit) in &asked {
+            let filter = expression.as_ref().map(|expression| resolve(user(), expression).expect("the attributes are User's"));
+            let sort = Sort { path: sort::resolve(user(), name).expect(name), descending: *descending };
+            let places = world.places(filter.as_ref(), &sort);
+            let expected: Vec<ResourceId> = places.iter().map(|place| place.id.clone()).collect();
+            several.set(several.get() + usize::from(places.len() as u64 > *limit));
+            keyless.set(keyless.get() + usize::from(places.iter().any(|place| place.key.is_none())));
+            all.set(all.get() + 1);
+            let query = Query {
+                tenant: TENANT,
+                kind: user().code,
+                filter,
+                sort: Some(sort),
+                start: Start::Offset(0),
+                limit: *limit,
+                detail: Detail::default(),
+            };
+            for (seen, total) in world.walk(&query) {
+                prop_assert_eq!((&seen, total), (&expected, expected.len() as u64), "{:?} by {} {}", expression, name, descending);
+            }
+            let rest: Vec<ResourceId> = expected.iter().skip(usize::try_from(*limit).expect("small")).cloned().collect();
+            for (seen, _) in world.walk(&Query { start: Start::Offset(*limit), ..query }) {
+                prop_assert_eq!(&seen, &rest, "{:?} by {} {} from {}", expression, name, descending, limit);
+            }
+        }
+        Ok(())
+    });
+    outcome.expect("the stores agree with the evaluator");
+    let least = all.get() / 10;
+    assert!(several.get() > least && keyless.get() > least, "{several:?} and {keyless:?} of {all:?}");
 }

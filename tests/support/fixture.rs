@@ -38,6 +38,11 @@ pub fn group_of(name: &str, members: &[&str]) -> Value {
     json!({"schemas": [GROUP], "displayName": name, "members": members})
 }
 
+/// A bulk request of these operations.
+pub fn bulk_of(operations: Value) -> Value {
+    json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": operations})
+}
+
 /// A PATCH of these operations.
 pub fn patch_of(operations: Value) -> Value {
     json!({"schemas": [PATCH_OP], "Operations": operations})

@@ -19,11 +19,12 @@ pub struct Settings {
     folder: Option<PathBuf>,
     environment: Vec<(String, String)>,
     wrapper: Vec<String>,
+    arguments: Vec<String>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { store: "sqlite".into(), folder: None, environment: Vec::new(), wrapper: Vec::new() }
+        Self { store: "sqlite".into(), folder: None, environment: Vec::new(), wrapper: Vec::new(), arguments: Vec::new() }
     }
 }
 
@@ -43,6 +44,12 @@ impl Settings {
     /// An environment variable.
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Words of the command line.
+    pub fn arguments(mut self, words: &[&str]) -> Self {
+        self.arguments.extend(words.iter().map(|word| (*word).to_owned()));
         self
     }
 
@@ -68,6 +75,7 @@ impl Settings {
                 command
             }
         };
+        command.args(&self.arguments);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("RUST_BACKTRACE", "1");
         command.env("HOST", "127.0.0.1").env("PORT", "0").env("API_KEY", KEY).env("STORE", &self.store).env("DATA_PATH", folder);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));

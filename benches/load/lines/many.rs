@@ -1,6 +1,6 @@
 //! The lines over one server with many users, loaded over HTTP: reads, filter, members, memory.
 
-use super::{members, reads};
+use super::{lists, members, reads};
 use crate::client::{Load, drive};
 use crate::lab::Lab;
 use crate::limits::{self, Limit};
@@ -26,6 +26,10 @@ pub(crate) async fn measure(lab: &Lab, only: &[String], report: &mut Report) -> 
     }
     if wants("filter") {
         report.push(reads::by_name(lab, &server, &people).await?);
+    }
+    if wants("list") {
+        report.push(lists::page(lab, &server).await?);
+        report.push(lists::scan(lab, &server, &people).await?);
     }
     if wants("member") {
         report.push(members::measure(lab, &server, &people).await?);

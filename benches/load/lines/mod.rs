@@ -1,6 +1,8 @@
 //! The lines of the table.
 
+pub(crate) mod lists;
 pub(crate) mod many;
 pub(crate) mod members;
 pub(crate) mod reads;
+pub(crate) mod start;
 pub(crate) mod writes;

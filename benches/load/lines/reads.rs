@@ -80,7 +80,7 @@ async fn expect_one_match(server: &Server, person: Person) -> Result<()> {
 }
 
 /// A load, and the processor time of the server for each request, in microseconds.
-async fn timed<T: Traffic>(lab: &Lab, server: &Server, traffic: &Arc<T>) -> Result<(Measured, f64)> {
+pub(super) async fn timed<T: Traffic>(lab: &Lab, server: &Server, traffic: &Arc<T>) -> Result<(Measured, f64)> {
     server.settle().await?;
     let before = server.processor_us()?;
     let measured = drive(server.address, lab.load(), traffic).await?;

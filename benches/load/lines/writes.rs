@@ -1,17 +1,18 @@
 //! Durable writes against a bare loop that commits the same rows, in an empty store and in a large one.
 
 use crate::Result;
-use crate::client::drive;
+use crate::client::{Load, drive};
 use crate::lab::Lab;
 use crate::learn::Recipe;
 use crate::limits;
-use crate::person::{Creates, Patches, Person};
+use crate::person::{Bulks, Creates, Patches, Person};
 use crate::random::Random;
 use crate::replay::{self, Replay};
 use crate::report::{Line, Report};
 use crate::server::Server;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Creates and patches at each size. Each measurement starts from fresh copies: PATCH must not pay for what POST left behind.
@@ -19,6 +20,12 @@ pub(crate) async fn measure(lab: &Lab, only: &[String], report: &mut Report) -> 
     let wants = |name: &str| only.iter().any(|line| line == name);
     if wants("create") {
         report.push(Pair::new(lab, &lab.store("empty", &[])?, &[])?.creates(lab, "an empty store").await?);
+    }
+    if wants("bulk") {
+        report.push(Pair::new(lab, &lab.store("bulk", &[])?, &[])?.bulks(lab).await?);
+    }
+    if !(wants("create") || wants("patch")) {
+        return Ok(());
     }
     for count in [lab.scale.users_few, lab.scale.users_large] {
         let size = format!("{count} users");
@@ -71,6 +78,25 @@ impl Pair {
         }
         self.end()?;
         Ok(Line::of_rounds(format!("durable POST, {size} / bare loop, users/s"), &rounds, limits::CREATE_TO_BARE, note))
+    }
+
+    /// One client that sends one bulk request after another: the bare loop has one connection too.
+    async fn bulks(mut self, lab: &Lab) -> Result<Line> {
+        let traffic = Arc::new(Bulks { users: limits::USERS_IN_BULK, failed: AtomicUsize::new(0) });
+        let (mut rounds, mut note) = (Vec::new(), String::new());
+        for _ in 0..lab.scale.rounds {
+            self.server.settle().await?;
+            let measured = drive(self.server.address, Load { clients: 1, ..lab.load() }, &traffic).await?;
+            self.server.settle().await?;
+            let bare = self.bare_rate(lab, |_| (&lab.create, replay::people(limits::ROWS_PER_TRANSACTION)))?;
+            rounds.push((measured.rate * f64::from(limits::USERS_IN_BULK), bare));
+            note = measured.to_string();
+        }
+        self.end()?;
+        match traffic.failed.load(Ordering::Relaxed) {
+            0 => Ok(Line::of_rounds("Bulk of 1,000 creates / bare batched loop, users/s", &rounds, limits::BULK_TO_BARE, note)),
+            failed => Err(format!("{failed} operations of bulk requests failed").into()),
+        }
     }
 
     async fn patches(mut self, lab: &Lab, size: &str) -> Result<Line> {

@@ -30,10 +30,28 @@ impl Filter {
 
     /// Whether the filter looks at this core attribute.
     pub fn mentions(&self, attribute: &str) -> bool {
+        self.any_path(&|path| path.is_core(attribute))
+    }
+
+    /// Whether the filter looks at an attribute that is so.
+    pub fn any_path(&self, is_so: &impl Fn(&AttributePath) -> bool) -> bool {
         match self {
-            Self::And(operands) | Self::Or(operands) => operands.iter().any(|operand| operand.mentions(attribute)),
-            Self::Not(operand) => operand.mentions(attribute),
-            Self::Present(path) | Self::Compare(Comparison { path, .. }) | Self::Element { path, .. } => path.is_core(attribute),
+            Self::And(operands) | Self::Or(operands) => operands.iter().any(|operand| operand.any_path(is_so)),
+            Self::Not(operand) => operand.any_path(is_so),
+            Self::Present(path) | Self::Compare(Comparison { path, .. }) | Self::Element { path, .. } => is_so(path),
+        }
+    }
+
+    /// Whether deciding the filter takes the values of this core attribute. That there are any is enough for `pr`, and for a
+    /// comparison with `null`.
+    pub fn looks_into(&self, attribute: &str) -> bool {
+        match self {
+            Self::And(operands) | Self::Or(operands) => operands.iter().any(|operand| operand.looks_into(attribute)),
+            Self::Not(operand) => operand.looks_into(attribute),
+            Self::Present(path) | Self::Compare(Comparison { path, value: None, .. }) => {
+                path.is_core(attribute) && path.sub_attribute.as_ref().is_some_and(|part| part.name != "value")
+            }
+            Self::Compare(Comparison { path, .. }) | Self::Element { path, .. } => path.is_core(attribute),
         }
     }
 

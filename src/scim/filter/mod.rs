@@ -1,6 +1,7 @@
 //! Filters (RFC 7644 §3.4.2.2): text → [`Expression`] → [`Filter`], resolved once against the schema and then interpreted,
 //! here in memory and elsewhere as SQL.
 
+mod among;
 mod evaluate;
 mod parse;
 mod print;
@@ -12,7 +13,9 @@ use super::compare::Comparable;
 use super::path::AttributePath;
 use serde_json::Value;
 
+pub use among::resolve_among;
 pub use parse::{PathExpression, parse, parse_path};
+pub(crate) use resolve::hidden;
 pub use resolve::{resolve, resolve_within};
 
 /// A comparison operator.

@@ -99,18 +99,23 @@ fn refused(path: &AttributePath, why: &str) -> Error {
 
 /// Refuses what no answer shows (7644-3.4.2.2-17), and what only an answer knows.
 fn refuse_hidden(path: &AttributePath) -> Result<()> {
+    match hidden(path) {
+        Some(why) => Err(refused(path, &format!("{why}, so it can not be filtered by"))),
+        None => Ok(()),
+    }
+}
+
+/// Why a store cannot look at an attribute, if it cannot.
+pub(crate) fn hidden(path: &AttributePath) -> Option<&'static str> {
     if is_secret(&path.attribute) || is_secret(path.leaf()) {
-        return Err(refused(path, "is never returned, so it can not be filtered by"));
+        return Some("is never returned");
     }
     let is_address = path.sub_attribute.as_ref().is_some_and(|sub_attribute| match sub_attribute.name.as_str() {
         "location" => path.is_core("meta"),
         "$ref" => path.is_core("members") || path.is_core("groups"),
         _ => false,
     });
-    if is_address {
-        return Err(refused(path, "depends on the address of the server, so it can not be filtered by"));
-    }
-    Ok(())
+    is_address.then_some("depends on the address of the server")
 }
 
 /// The attribute whose values are compared: of a complex one, its `value` (7644-3.4.2.2-13).

@@ -51,9 +51,9 @@ fn assert_matching(filters: &[(&str, bool)]) {
     }
 }
 
+/// 7644-3.4.2.2-02 7644-3.4.2.2-06 7644-3.4.2.2-16
 #[test]
 fn the_examples_of_rfc_7644_figure_2() {
-    // 7644-3.4.2.2-02 -06 -07 -08 -12 -13 -16
     assert_matching(&[
         (r#"userName eq "bjensen""#, false),
         (r#"userName eq "BJensen@example.com""#, true),
@@ -78,9 +78,9 @@ fn the_examples_of_rfc_7644_figure_2() {
     ]);
 }
 
+/// 7644-3.4.2.2-03 7644-3.4.2.2-04 7643-2.1-01
 #[test]
 fn operators_literals_and_names_have_no_case() {
-    // 7644-3.4.2.2-03 -04 7643-2.1-01
     assert_matching(&[
         (r#"USERNAME EQ"bjensen@EXAMPLE.com""#, true),
         ("NOT(title PR) Or active Eq TRUE", true),
@@ -95,9 +95,9 @@ fn operators_literals_and_names_have_no_case() {
     ]);
 }
 
+/// 7644-3.4.2.2-05
 #[test]
 fn and_binds_before_or_and_not_before_both() {
-    // 7644-3.4.2.2-05
     let term = |name: &str| Expression::Present(name.into());
     let parsed = |text| parse(text).expect(text);
     let b_and_c = Expression::And(vec![term("b"), term("c")]);
@@ -112,9 +112,9 @@ fn and_binds_before_or_and_not_before_both() {
     assert_eq!(parsed("not pr and and pr"), Expression::And(vec![term("not"), term("and")]));
 }
 
+/// 7644-3.4.2.2-10 7644-3.4.2.2-16
 #[test]
 fn strings_follow_the_case_of_their_attribute() {
-    // 7644-3.4.2.2-10 -16
     assert_matching(&[
         (r#"externalId eq "BJensen""#, true),
         (r#"externalId eq "bjensen""#, false),
@@ -130,9 +130,9 @@ fn strings_follow_the_case_of_their_attribute() {
     ]);
 }
 
+/// 7644-3.4.2.2-08
 #[test]
 fn times_compare_as_instants() {
-    // 7644-3.4.2.2-08
     assert_matching(&[
         (r#"meta.lastModified eq "2011-05-13T06:42:34+02:00""#, true),
         (r#"meta.lastModified lt "2011-05-13T04:42:34+02:00""#, false),
@@ -140,9 +140,9 @@ fn times_compare_as_instants() {
     ]);
 }
 
+/// 7644-3.4.2.2-07: `""` is not present; `ne` holds where there is no value, also of a multi-valued attribute
 #[test]
 fn absence_of_a_value() {
-    // 7644-3.4.2.2-07: "" is not present; ne holds where there is no value, also of a multi-valued attribute
     assert_matching(&[
         ("nickName pr", false),
         ("nickName eq null", true),
@@ -161,14 +161,15 @@ fn absence_of_a_value() {
         ("name pr", true),
         ("meta pr", true),
         ("addresses pr", false),
-        ("emails[primary eq null]", true),
+        ("emails[primary eq null]", false),
+        ("emails[primary eq false]", true),
         (r#"emails[display ne "x"]"#, true),
     ]);
 }
 
+/// 7644-3.4.2.2-11 7644-3.4.2.2-12
 #[test]
 fn one_value_of_many_is_enough() {
-    // 7644-3.4.2.2-11 -12
     assert_matching(&[
         (r#"emails.type ne "work""#, true),
         (r#"ims.type ne "xmpp""#, false),
@@ -181,9 +182,9 @@ fn one_value_of_many_is_enough() {
     ]);
 }
 
+/// 7644-3.4.2.2-02 7644-3.4.2.2-03 7644-3.4.2.2-14
 #[test]
 fn what_does_not_follow_the_grammar_is_refused_with_its_place() {
-    // 7644-3.4.2.2-03 -14
     let at = |character: usize, what: &str| format!("The filter is malformed at character {character}: {what}.");
     let unquoted = "a string must stand in double quotes";
     for (text, expected) in [
@@ -238,9 +239,9 @@ fn hostile_filters_meet_a_named_limit() {
     assert_eq!((error.kind, error.detail.as_str()), (ErrorKind::InvalidPath, "The path is longer than 16384 bytes."));
 }
 
+/// 7644-3.4.2.2-08 7644-3.4.2.2-09 7644-3.4.2.2-17
 #[test]
 fn what_does_not_go_together_is_refused_by_name() {
-    // 7644-3.4.2.2-08 -09 -13 -17
     let enterprise = format!("{ENTERPRISE_USER} pr");
     for (text, expected) in [
         ("nope pr", "attribute 'nope' is not defined."),
@@ -280,9 +281,9 @@ fn a_filter_within_another_is_refused_when_it_was_not_parsed() {
     assert_eq!(error, Error::invalid_filter("A value path may not stand within another one."));
 }
 
+/// 7644-3.5.2-02 7644-3.10-01
 #[test]
 fn paths_of_patch() {
-    // 7644-3.5.2-02 7644-3.10-01
     let parsed = |text: &str| {
         let PathExpression { path, filter, sub_attribute } = parse_path(text).unwrap_or_else(|error| panic!("{text}: {error}"));
         (path, filter.map(|filter| filter.to_string()), sub_attribute)
@@ -366,4 +367,43 @@ fn a_printed_filter_keeps_its_shape() {
         let expression = parse(text).expect(text);
         assert_eq!(expression.to_string(), text);
     }
+}
+
+/// 7643-2.4-02
+#[test]
+fn a_value_that_does_not_say_so_is_not_primary() {
+    assert_matching(&[
+        (r#"emails[type eq "home" and primary eq false]"#, true),
+        (r#"emails[type eq "home" and primary ne true]"#, true),
+        (r#"emails[type eq "work" and primary eq false]"#, false),
+        ("emails.primary eq false", true),
+        ("phoneNumbers.primary eq false", false),
+        ("ims[not (primary eq true)]", true),
+    ]);
+}
+
+/// 7643-2.3.6-01
+#[test]
+fn base64_compares_without_its_padding() {
+    let user = json!({"x509Certificates": [{"value": "MA=="}]}).as_object().expect("an object").clone();
+    for (literal, is_equal) in [("MA", true), ("MA=", true), ("MA==", true), ("ma", false), ("M", false)] {
+        let filter = resolved(&format!("x509Certificates.value eq \"{literal}\"")).expect("a filter");
+        assert_eq!(filter.matches(&user), is_equal, "{literal}");
+    }
+}
+
+/// 7643-2.4-05
+#[test]
+fn a_reference_is_found_under_every_version_of_the_api() {
+    let manager = json!({"value": "1", "$ref": "https://example.com/v2/Users/1"});
+    let user = json!({ENTERPRISE_USER: {"manager": manager}, "profileUrl": "https://example.com/v2/ann"});
+    let user = user.as_object().expect("an object").clone();
+    let matches = |text: &str| resolved(text).expect("a filter").matches(&user);
+    for address in ["https://example.com/v2/Users/1", "https://example.com/Users/1", "HTTPS://example.COM/v1/Users/1"] {
+        assert!(matches(&format!("{ENTERPRISE_USER}:manager.$ref eq \"{address}\"")), "{address}");
+        assert!(!matches(&format!("{ENTERPRISE_USER}:manager.$ref ne \"{address}\"")), "{address}");
+    }
+    assert!(matches(&format!("{ENTERPRISE_USER}:manager.$ref sw \"https://example.com/v2/\"")));
+    assert!(!matches(&format!("{ENTERPRISE_USER}:manager.$ref eq \"https://example.com/Users/2\"")));
+    assert!(!matches("profileUrl eq \"https://example.com/ann\"") && matches("profileUrl eq \"https://Example.com/v2/ann\""));
 }

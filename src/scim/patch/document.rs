@@ -6,11 +6,12 @@ use crate::scim::diff::same_set;
 use crate::scim::error::{Error, Result};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::values;
-use crate::scim::schema::{Mutability, Schema};
-use crate::scim::validate::value::{Element, Part, check_count, is_primary, two_primaries, unique};
+use crate::scim::schema::{Attribute, Mutability, Schema};
+use crate::scim::validate::identity::{Identity, merge, merged};
+use crate::scim::validate::value::{Part, check_count, distinct, is_primary, two_primaries};
 use crate::scim::validate::{immutable, required};
 use serde_json::Value;
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 /// Applies one edit. A failure leaves the document in between: the caller has the one before.
 pub(super) fn edit(document: &mut Object, edit: &Edit) -> Result<()> {
@@ -108,7 +109,7 @@ fn write_parts(object: &mut Object, path: &AttributePath, write: &Write) {
             let slot = object.entry(sub_attribute.name.as_str()).or_insert_with(|| Value::Array(Vec::new()));
             if let Value::Array(held) = slot {
                 held.extend(values.iter().cloned());
-                *held = unique(std::mem::take(held));
+                *held = distinct(sub_attribute, std::mem::take(held));
             }
         }
         (_, Write::Merge(parts)) => parts.iter().for_each(|part| write_part(object, part)),
@@ -150,7 +151,8 @@ fn edited_elements(edit: &Edit, mut elements: Vec<Value>) -> Result<Vec<Value>> 
             for index in &touched {
                 write_element(&mut elements[*index], path, write)?;
             }
-            settle(path, elements, &touched)
+            let primaries = touched.iter().copied().filter(|index| is_primary(&elements[*index])).collect::<Vec<usize>>();
+            settle(path, elements, &touched, &primaries)
         }
     }
 }
@@ -182,49 +184,70 @@ fn write_element(element: &mut Value, path: &AttributePath, write: &Write) -> Re
     before.map_or(Ok(()), |before| immutable::check_parts(path, &before, Some(element)))
 }
 
-/// Appends values that are not held yet.
+/// Appends values that are not held yet. Of one that is, what it says besides is written over the held one (7644-3.5.2.1-04).
 fn append(path: &AttributePath, mut elements: Vec<Value>, new: &[Value]) -> Result<Vec<Value>> {
-    let fresh: Vec<&Value> = if new.len() <= FEW {
-        new.iter().filter(|value| !elements.iter().any(|held| Element(held) == Element(value))).collect()
-    } else {
-        let held: HashSet<Element<'_>> = elements.iter().map(Element).collect();
-        new.iter().filter(|value| !held.contains(&Element(value))).collect()
-    };
-    if fresh.is_empty() {
-        return Ok(elements);
+    let places = places(&path.attribute, &elements, new);
+    let (mut touched, mut primaries) = (Vec::new(), Vec::new());
+    for (value, place) in new.iter().zip(places) {
+        let place = place.unwrap_or(elements.len());
+        if let Some(held) = elements.get_mut(place) {
+            let before = held.clone();
+            if !merge(held, value) {
+                continue;
+            }
+            immutable::check_parts(path, &before, Some(held))?;
+        } else {
+            elements.push(value.clone());
+        }
+        touched.push(place);
+        if is_primary(value) {
+            primaries.push(place);
+        }
     }
-    let touched: Vec<usize> = (elements.len()..elements.len() + fresh.len()).collect();
-    elements.extend(fresh.into_iter().cloned());
-    settle(path, elements, &touched)
+    if touched.is_empty() { Ok(elements) } else { settle(path, elements, &touched, &primaries) }
 }
 
-/// Makes a list valid after some elements were written: one primary (7644-3.5.2-06), no repetition, nothing empty.
-fn settle(path: &AttributePath, mut elements: Vec<Value>, touched: &[usize]) -> Result<Vec<Value>> {
+/// Where each of some values, which differ from each other, is held.
+fn places(attribute: &Attribute, elements: &[Value], new: &[Value]) -> Vec<Option<usize>> {
+    let identity = |value| Identity::of(attribute, value);
+    if new.len() <= FEW {
+        let place = |value: &Value| {
+            let wanted = Identity::of(attribute, value);
+            elements.iter().position(|held| Identity::of(attribute, held) == wanted)
+        };
+        return new.iter().map(place).collect();
+    }
+    let held: HashMap<Identity<'_>, usize> = elements.iter().enumerate().map(|(index, value)| (identity(value), index)).collect();
+    new.iter().map(|value| held.get(&Identity::of(attribute, value)).copied()).collect()
+}
+
+/// Makes a list valid after some elements were written: one primary (7644-3.5.2-06), each (`type`, `value`) once, nothing empty.
+/// `primaries` are those that became the primary one.
+fn settle(path: &AttributePath, mut elements: Vec<Value>, touched: &[usize], primaries: &[usize]) -> Result<Vec<Value>> {
     check_count(path, elements.len())?;
-    let mut changed = touched.to_vec();
-    let mut primaries = touched.iter().filter(|index| is_primary(&elements[**index]));
-    if let Some(primary) = primaries.next().copied() {
-        if primaries.next().is_some() {
+    if let [primary, others @ ..] = primaries {
+        if !others.is_empty() {
             return Err(two_primaries(path));
         }
-        for (index, element) in elements.iter_mut().enumerate().filter(|(index, element)| *index != primary && is_primary(element))
-        {
+        for (_, element) in elements.iter_mut().enumerate().filter(|(index, element)| index != primary && is_primary(element)) {
             element["primary"] = false.into();
-            changed.push(index);
         }
     }
-    let elements = if repeats(&elements, &changed) { unique(elements) } else { elements };
+    if repeats(&path.attribute, &elements, touched) {
+        elements = merged(&path.attribute, elements, |index| touched.contains(&index));
+    }
     Ok(elements.into_iter().filter(|element| element.as_object().is_none_or(|object| !object.is_empty())).collect())
 }
 
 /// Up to so many values, comparing them with all others costs less than hashing all.
-const FEW: usize = 8;
+const FEW: usize = 4;
 
 /// Whether one of the changed elements may now be the same as another one. The others differ from each other.
-fn repeats(elements: &[Value], changed: &[usize]) -> bool {
+fn repeats(attribute: &Attribute, elements: &[Value], changed: &[usize]) -> bool {
     changed.len() > FEW
         || changed.iter().any(|index| {
-            let is_other = |(other, element): (usize, &Value)| other != *index && Element(element) == Element(&elements[*index]);
+            let identity = Identity::of(attribute, &elements[*index]);
+            let is_other = |(other, element): (usize, &Value)| other != *index && Identity::of(attribute, element) == identity;
             elements.iter().enumerate().any(is_other)
         })
 }

@@ -12,6 +12,7 @@ mod tests;
 
 use super::Object;
 use super::error::{Error, ErrorKind, Result};
+use super::quirks::Quirks;
 use super::resource::{Member, MemberChange, SecretChange};
 use super::schema::ResourceType;
 use super::validate::{required, set_schemas};
@@ -39,31 +40,27 @@ pub enum Patched {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Patch {
     steps: Vec<Step>,
-    ids: Vec<String>,
 }
 
 impl Patch {
     /// Reads the body of a PATCH. A body that is not this message is `invalidSyntax`, a path that names nothing `invalidPath`, a value
     /// that does not fit `invalidValue`, a target that no client may change `mutability`.
-    pub fn parse(kind: &ResourceType, body: &Value) -> Result<Self> {
-        let (steps, ids) = parse::steps(kind, body)?;
+    ///
+    /// Of what the protocol does not define, only the quirks that are allowed are read; see [`super::quirks::patch`] for the others.
+    pub fn parse(kind: &ResourceType, body: &Value, quirks: Quirks) -> Result<Self> {
+        let steps = parse::steps(kind, body, quirks)?;
         let selections = steps.iter().filter(|step| matches!(step, Step::Members(step) if step.needs_members())).count();
         if selections > limits::MEMBER_FILTERS_PER_PATCH {
             let most = limits::MEMBER_FILTERS_PER_PATCH;
             let detail = format!("More than {most} operations select members by more than their 'value'.");
             return Err(Error::new(ErrorKind::TooMany, detail));
         }
-        Ok(Self { steps, ids })
+        Ok(Self { steps })
     }
 
-    /// Refuses a patch whose values without path give the resource another `id` (7644-3.5.2-04). Repeating its own is no change.
-    pub fn check_id(&self, id: &str) -> Result<()> {
-        if self.ids.iter().all(|given| given == id) { Ok(()) } else { Err(Error::mutability("Attribute 'id' is read-only.")) }
-    }
-
-    /// Whether every operation is on `members`: then the document stays as it is.
-    pub fn is_on_members_only(&self) -> bool {
-        self.steps.iter().all(|step| matches!(step, Step::Members(_)))
+    /// Whether every operation is on `members`, by their ids: then the document stays as it is, and no member need be read.
+    pub fn is_on_member_ids_only(&self) -> bool {
+        self.steps.iter().all(|step| matches!(step, Step::Members(step) if !step.needs_members()))
     }
 
     /// Applies the operations to a document. `members` are the current members, for those patches that

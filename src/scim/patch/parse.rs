@@ -7,13 +7,13 @@ use crate::base::limits;
 use crate::scim::Object;
 use crate::scim::error::{Error, ErrorKind, Result};
 use crate::scim::filter::{Expression, Filter, parse_path, resolve_within};
-use crate::scim::message::PATCH_OP;
+use crate::scim::message::{PATCH_OP, check_urn};
 use crate::scim::path::{AttributePath, PathError, Target, resolve, resolve_target, shorten};
-use crate::scim::quirks::{create_from_filter, remove_listed_members};
+use crate::scim::quirks::{Quirk, Quirks, create_from_filter, remove_listed_members};
 use crate::scim::resource::Member;
 use crate::scim::schema::{Attribute, Mutability, ResourceType, Schema, Type};
 use crate::scim::validate::value::{self, is_absent};
-use crate::scim::validate::{check_schemas, is_members, is_schemas, members, required, secret};
+use crate::scim::validate::{check_schemas, is_members, is_schemas, members, names_own_schema, required, secret};
 use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -25,26 +25,22 @@ enum Verb {
     Replace,
 }
 
-/// The steps of a request (7644-3.5.2-01), and what its values without path give as `id`.
-pub(super) fn steps(kind: &ResourceType, body: &Value) -> Result<(Vec<Step>, Vec<String>)> {
+/// The steps of a request (7644-3.5.2-01).
+pub(super) fn steps(kind: &ResourceType, body: &Value, quirks: Quirks) -> Result<Vec<Step>> {
     let message = body.as_object().ok_or_else(|| Error::invalid_syntax("The body must be a JSON object."))?;
-    let is_patch = |urn: &Value| urn.as_str().is_some_and(|urn| urn.eq_ignore_ascii_case(PATCH_OP));
-    let schemas = member(message, "schemas")?.and_then(Value::as_array);
-    if !schemas.is_some_and(|schemas| schemas.iter().any(is_patch)) {
-        return Err(Error::invalid_syntax(format!("'schemas' must be an array that contains '{PATCH_OP}'.")));
-    }
+    check_urn(member(message, "schemas")?, PATCH_OP)?;
     let operations = member(message, "Operations")?.and_then(Value::as_array).filter(|operations| !operations.is_empty());
     let operations = operations.ok_or_else(|| Error::invalid_syntax("'Operations' must be an array of at least one operation."))?;
     if operations.len() > limits::PATCH_OPERATIONS {
         let most = limits::PATCH_OPERATIONS;
         return Err(Error::new(ErrorKind::TooLarge, format!("'Operations' holds more than {most} operations.")));
     }
-    let mut reader = Reader { kind, steps: Vec::with_capacity(operations.len()), ids: Vec::new() };
+    let mut reader = Reader { kind, quirks, steps: Vec::with_capacity(operations.len()) };
     for operation in operations {
         let operation = operation.as_object().ok_or_else(|| Error::invalid_syntax("Each of 'Operations' must be an object."))?;
         reader.operation(operation)?;
     }
-    Ok((reader.steps, reader.ids))
+    Ok(reader.steps)
 }
 
 /// The member of a message by its name, in any case; two spellings of one name are refused.
@@ -68,9 +64,8 @@ fn verb(operation: &Object) -> Result<Verb> {
 
 struct Reader<'a> {
     kind: &'a ResourceType,
+    quirks: Quirks,
     steps: Vec<Step>,
-    /// What path-less values give as `id`.
-    ids: Vec<String>,
 }
 
 impl Reader<'_> {
@@ -126,15 +121,12 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// An attribute of a value without path. Okta repeats the group's own `id` there, which changes nothing.
+    /// An attribute of a value without path. It names no part of one: the parts stand within the attribute's object.
     fn named(&mut self, verb: Verb, path: &AttributePath, value: &Value) -> Result<()> {
-        match value {
-            Value::String(id) if path.is_core("id") => {
-                self.ids.push(id.clone());
-                Ok(())
-            }
-            _ => self.attribute(verb, path, Some(value)),
+        if path.sub_attribute.is_some() {
+            return Err(Error::invalid_value(format!("'{path}' is a path, and stands here for the name of an attribute.")));
         }
+        self.attribute(verb, path, Some(value))
     }
 
     /// An operation on a whole extension.
@@ -150,10 +142,10 @@ impl Reader<'_> {
             }
             (_, Some(Value::Object(object))) => {
                 let mut seen = HashSet::new();
-                for (name, value) in object {
+                for (name, value) in object.iter().filter(|(name, value)| !names_own_schema(schema, name, value)) {
                     once(&mut seen, name)?;
                     let path = resolve(self.kind, &format!("{}:{name}", schema.id));
-                    self.attribute(verb, &path.map_err(|error| undefined(&error))?, Some(value))?;
+                    self.named(verb, &path.map_err(|error| undefined(&error))?, value)?;
                 }
                 Ok(())
             }
@@ -184,7 +176,8 @@ impl Reader<'_> {
         if path.extension.is_none() && is_members(self.kind, &path.attribute) {
             return self.selected_members(verb, &path, expression, filter, value);
         }
-        let otherwise = create_from_filter::described_element(&path, expression);
+        let creates = self.quirks.allows(Quirk::CreateFromFilter);
+        let otherwise = creates.then(|| create_from_filter::described_element(&path, expression)).flatten();
         self.edit(verb, path, Some(Selection { filter, otherwise }), value)
     }
 
@@ -239,6 +232,12 @@ impl Reader<'_> {
         }
         let attribute = &path.attribute;
         let step = match verb {
+            Verb::Remove if value.is_some_and(|value| !value.is_null()) && !self.quirks.allows(Quirk::RemoveListedMembers) => {
+                // Read literally it would empty the group, which nobody means who lists values (RFC 7644 Table 9 `invalidValue`).
+                let detail =
+                    format!("An operation 'remove' of '{path}' takes no 'value': a filter in the path selects what is removed.");
+                return Err(Error::invalid_value(detail));
+            }
             Verb::Remove => match remove_listed_members::listed_ids(attribute, value)? {
                 Some(ids) => MemberStep::Remove(ids),
                 None => MemberStep::Replace(Vec::new()),

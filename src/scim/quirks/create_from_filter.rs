@@ -17,7 +17,7 @@ use crate::scim::validate::value;
 /// The value that a filter describes: one for which every comparison of a conjunction of `eq` holds. `None` when the filter says
 /// more than that, when the client could not have written such a value, and when the operation does not write a part of the value
 /// that the filter leaves open: then the value would not be the one that the filter means.
-pub fn described_element(path: &AttributePath, filter: &Expression) -> Option<Object> {
+pub(in crate::scim) fn described_element(path: &AttributePath, filter: &Expression) -> Option<Object> {
     let written = path.sub_attribute.as_ref()?;
     let terms = match filter {
         Expression::And(terms) => terms.as_slice(),

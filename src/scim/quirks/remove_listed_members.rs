@@ -1,10 +1,10 @@
-//! Microsoft Entra ID (without its `aadOptscim062020` flag) and JumpCloud remove single members so:
+//! Microsoft Entra ID (without its `aadOptscim062020` flag), JumpCloud and authentik remove single members so:
 //!
 //! ```json
 //! {"op": "Remove", "path": "members", "value": [{"value": "0190c7a4-7f2a-7000-8000-000000000001"}]}
 //! ```
 //!
-//! Read literally, `value` means nothing in a removal and the request empties the group. It means
+//! A removal takes no `value` (RFC 7644 §3.5.2.2): strictly it is refused, and read literally it empties the group. It means
 //! `{"op": "remove", "path": "members[value eq \"0190c7a4-7f2a-7000-8000-000000000001\"]"}`: only the listed members leave.
 
 use crate::base::id::ResourceId;
@@ -16,7 +16,7 @@ use serde_json::Value;
 /// The ids that a removal lists in its `value`. `None` when there is no value, so that the removal is of all.
 ///
 /// An empty list names nobody: a client that lists whom to remove never means everyone.
-pub fn listed_ids(attribute: &Attribute, listed: Option<&Value>) -> Result<Option<Vec<ResourceId>>> {
+pub(in crate::scim) fn listed_ids(attribute: &Attribute, listed: Option<&Value>) -> Result<Option<Vec<ResourceId>>> {
     let values = match listed {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::Array(values)) => values.as_slice(),

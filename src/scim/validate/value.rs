@@ -1,23 +1,23 @@
 //! The typed checks of single values (RFC 7643 §2.3), shared by POST, PUT and PATCH. Each gives the form in which a value is stored.
 
-use super::{once, secret};
+use super::{identity, once, secret};
 use crate::base::clock::Timestamp;
 use crate::base::limits;
 use crate::scim::Object;
 use crate::scim::error::{Error, ErrorKind, Result};
 use crate::scim::path::{AttributePath, shorten};
 use crate::scim::schema::{Attribute, Mutability, Type};
+use crate::scim::uri;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::Value;
-use std::collections::HashSet;
 use std::fmt::Display;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// RFC 4648 §4, where padding may be left out (7643-2.3.6-01).
-const BASE64: GeneralPurpose =
+pub(super) const BASE64: GeneralPurpose =
     GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
 
 /// What an object says of one sub-attribute.
@@ -50,14 +50,14 @@ pub(crate) fn attribute(path: &AttributePath, value: &Value) -> Result<Option<Va
     }
 }
 
-/// The values of a multi-valued attribute: each once, at most one of them primary (7643-2.4-02).
+/// The values of a multi-valued attribute: each (`type`, `value`) once (7643-2.4-04), at most one of them primary (7643-2.4-02).
 pub(crate) fn elements(path: &AttributePath, values: &[Value]) -> Result<Vec<Value>> {
     check_count(path, values.len())?;
     let mut checked = Vec::with_capacity(values.len());
     for value in values {
         checked.extend(one(path, value)?);
     }
-    let checked = unique(checked);
+    let checked = identity::merged(&path.attribute, checked, |_| false);
     if checked.iter().filter(|value| is_primary(value)).count() > 1 {
         return Err(two_primaries(path));
     }
@@ -83,18 +83,8 @@ pub(crate) fn is_primary(value: &Value) -> bool {
     value.get("primary").and_then(Value::as_bool).unwrap_or(false)
 }
 
-/// The values without repetitions, in their order: see [`Element`].
-pub(crate) fn unique(mut values: Vec<Value>) -> Vec<Value> {
-    let mut seen = HashSet::with_capacity(values.len());
-    let mut is_first: Vec<bool> = values.iter().map(|value| seen.insert(Element(value))).collect();
-    drop(seen);
-    let mut is_first = is_first.drain(..);
-    values.retain(|_| is_first.next().unwrap_or(true));
-    values
-}
-
-/// A value of a multi-valued attribute. Two are the same when they are wholly equal, an absent `primary` being false (7643-2.4-02)
-/// and the order of names being nothing (7643-2.3.8-02).
+/// A value of a multi-valued attribute as a whole. Two are the same when they are wholly equal, an absent `primary` being false
+/// (7643-2.4-02) and the order of names being nothing (7643-2.3.8-02).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Element<'a>(pub(crate) &'a Value);
 
@@ -167,6 +157,9 @@ pub(crate) fn sub_value(path: &AttributePath, sub_attribute: &Attribute, value: 
         // Secrets are kept by the path of a whole attribute; a part of one would be stored in clear.
         return Err(Error::invalid_value(format!("Attribute '{at}' cannot be kept: only whole attributes may be secret.")));
     }
+    if sub_attribute.name == "value" && value == "" && path.attribute.names_resource() {
+        return Err(wrong(&at, "the id of a resource, as a string that is not empty"));
+    }
     match value {
         Value::Array(values) if sub_attribute.multi_valued => several_simple(path, sub_attribute, values).map(|values| {
             // Not empty: an empty array is absent.
@@ -181,32 +174,41 @@ pub(crate) fn sub_value(path: &AttributePath, sub_attribute: &Attribute, value: 
 pub(crate) fn several_simple(path: &AttributePath, sub_attribute: &Attribute, values: &[Value]) -> Result<Vec<Value>> {
     check_count(path, values.len())?;
     let at = format_args!("{}.{}", path.parent(), sub_attribute.name).to_string();
-    values.iter().map(|value| simple(sub_attribute, &at, value)).collect::<Result<Vec<Value>>>().map(unique)
+    values
+        .iter()
+        .map(|value| simple(sub_attribute, &at, value))
+        .collect::<Result<Vec<Value>>>()
+        .map(|values| distinct(sub_attribute, values))
 }
 
-/// A value that is not complex, in its type's form, with canonical values in the schema's spelling.
+/// Simple values without repetitions, in their order.
+pub(crate) fn distinct(attribute: &Attribute, values: Vec<Value>) -> Vec<Value> {
+    identity::merged(attribute, values, |_| false)
+}
+
+/// A value that is not complex, in the form of its type and its format, with canonical values in the schema's spelling.
 pub(crate) fn simple(attribute: &Attribute, at: &dyn Display, value: &Value) -> Result<Value> {
     let fits = match (attribute.kind, value) {
-        (Type::String, Value::String(text)) => return canonical(attribute, at, text),
-        (Type::Boolean, Value::Bool(_)) | (Type::Decimal, Value::Number(_)) => true,
+        (Type::String, Value::String(text)) if attribute.format.is_none() => return Ok(canonical(attribute, text)),
+        (Type::String, Value::String(_)) | (Type::Boolean, Value::Bool(_)) | (Type::Decimal, Value::Number(_)) => true,
         (Type::Integer, Value::Number(number)) => number.as_i64().is_some(),
         (Type::DateTime, Value::String(text)) => Timestamp::parse(text).is_some(),
         (Type::Binary, Value::String(text)) => BASE64.decode(text).is_ok(),
-        (Type::Reference, Value::String(text)) => !text.is_empty(),
+        (Type::Reference, Value::String(text)) => uri::is_reference(text),
         _ => false,
     };
-    if fits { Ok(value.clone()) } else { Err(wrong(at, expected(attribute.kind))) }
+    match (fits, attribute.format, value) {
+        (false, ..) => Err(wrong(at, expected(attribute.kind))),
+        (true, Some(format), Value::String(text)) => format.stored(at, text),
+        (true, ..) => Ok(value.clone()),
+    }
 }
 
-/// Canonical values are matched without regard to case and stored as the schema spells them (7643-2.3.1-01).
-fn canonical(attribute: &Attribute, at: &dyn Display, text: &str) -> Result<Value> {
-    if attribute.canonical_values.is_empty() {
-        return Ok(text.into());
-    }
-    match attribute.canonical_values.iter().find(|value| value.eq_ignore_ascii_case(text)) {
-        Some(value) => Ok(value.as_str().into()),
-        None => Err(wrong(at, &format!("one of '{}'", attribute.canonical_values.join("', '")))),
-    }
+/// Canonical values are suggestions: any other one is taken too. One of them is stored as the schema spells it, unless case tells
+/// the attribute's values apart (7643-2.3.1-01, 7643-2.4-04).
+fn canonical(attribute: &Attribute, text: &str) -> Value {
+    let is_it = |value: &&String| !attribute.is_case_exact() && value.eq_ignore_ascii_case(text);
+    attribute.canonical_values.iter().find(is_it).map_or(text, String::as_str).into()
 }
 
 fn expected(kind: Type) -> &'static str {
@@ -217,7 +219,7 @@ fn expected(kind: Type) -> &'static str {
         Type::Integer => "a whole number of 64 bits, without fraction or exponent",
         Type::DateTime => "a date and time such as \"2011-05-13T04:42:34Z\"",
         Type::Binary => "a string in base64",
-        Type::Reference => "a URI, as a string that is not empty",
+        Type::Reference => "an absolute or relative URI (RFC 3986)",
         Type::Complex => "an object",
     }
 }

@@ -9,9 +9,10 @@ use crate::base::limits;
 use crate::scim::compare::Comparable;
 use crate::scim::filter::{Comparison, Filter, Operator};
 use crate::scim::path::AttributePath;
-use crate::scim::schema::Type;
+use crate::scim::schema::{Attribute, Type};
 use crate::store::index::indexed_value;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 /// How many candidates there can be. An intersection reads the narrow ones only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,12 +67,12 @@ const SET_DEPTH: usize = 8;
 /// From here on whole numbers and fractions are no longer one exact order.
 const EXACT_DECIMAL: f64 = 9_007_199_254_740_992.0;
 
-/// The candidates of a filter over a type; `None` when no index narrows it.
-pub fn candidates(catalogue: &Catalogue, entry: &Entry, filter: &Filter) -> Option<Candidates> {
+/// The candidates of a filter over a type, or those of them whose ids are after this one; `None` when no index narrows it.
+pub fn candidates(catalogue: &Catalogue, entry: &Entry, filter: &Filter, after: Option<&ResourceId>) -> Option<Candidates> {
     let part = Compiler { catalogue, entry }.part(filter, false, 0)?;
-    let mut sql = String::with_capacity(128);
-    let mut values = Vec::new();
-    print(&part.set, &mut sql, &mut values);
+    let mut statement = Statement { sql: String::with_capacity(128), values: Vec::new(), after };
+    statement.print(&part.set);
+    let Statement { mut sql, values, .. } = statement;
     sql.push_str(" ORDER BY id");
     Some(Candidates { sql, values, exact: part.exact, breadth: part.breadth })
 }
@@ -90,6 +91,7 @@ struct Part {
 enum Set {
     Id(ResourceId),
     GroupsOf(ResourceId),
+    MembersOf(ResourceId),
     Entries { table: Table, path: i64, bounds: Vec<(&'static str, Comparable)> },
     Union(Vec<Set>),
     Intersection(Vec<Set>),
@@ -135,9 +137,14 @@ impl Compiler<'_> {
             if path.is_core("id") {
                 return Some(Part { set: Set::Id(ResourceId::parse(text)), exact: true, breadth: Breadth::One });
             }
-            if self.is_member_id(path) {
+            if is_id_of(path, "members", self.entry.kind.members()) {
                 let set = Set::GroupsOf(ResourceId::parse(text));
                 return Some(Part { set, exact: true, breadth: Breadth::Few });
+            }
+            if is_id_of(path, "groups", self.entry.kind.groups()) {
+                // How deep nested groups are followed is for the evaluator to say.
+                let set = Set::MembersOf(ResourceId::parse(text));
+                return Some(Part { set, exact: false, breadth: Breadth::Few });
             }
         }
         let (table, code) = self.catalogue.index_of(self.entry, path)?;
@@ -150,12 +157,13 @@ impl Compiler<'_> {
         };
         Some(Part { set: Set::Entries { table, path: code, bounds }, exact, breadth })
     }
+}
 
-    /// Members are rows by id; an id that is compared without regard to case cannot be sought.
-    fn is_member_id(&self, path: &AttributePath) -> bool {
-        let Some(value) = path.sub_attribute.as_ref().filter(|_| path.is_core("members")) else { return false };
-        self.entry.kind.members().is_some() && value.name == "value" && value.is_case_exact()
-    }
+/// Whether a path names the id of a member or of a group. Members are rows by id; an id that is compared without regard to case
+/// cannot be sought.
+fn is_id_of(path: &AttributePath, name: &str, attribute: Option<&Arc<Attribute>>) -> bool {
+    let Some(value) = path.sub_attribute.as_ref().filter(|_| path.is_core(name)) else { return false };
+    attribute.is_some() && value.name == "value" && value.is_case_exact()
 }
 
 /// The narrowest parts alone: reading a wide set to thin out a narrow one costs more than to evaluate the narrow one.
@@ -251,53 +259,83 @@ fn successor(prefix: &str) -> Option<String> {
     None
 }
 
-fn print(set: &Set, sql: &mut String, values: &mut Vec<Bound>) {
-    match set {
-        Set::Id(id) => {
-            sql.push_str("SELECT id FROM resource WHERE tenant = $1 AND type = $2 AND id = ");
-            bind(Bound::Id(id.clone()), sql, values);
-        }
-        Set::GroupsOf(member) => {
-            sql.push_str(
-                "SELECT id FROM resource WHERE tenant = $1 AND type = $2 \
-                 AND id IN (SELECT group_id FROM member WHERE tenant = $1 AND member_id = ",
-            );
-            bind(Bound::Id(member.clone()), sql, values);
-            sql.push(')');
-        }
-        Set::Entries { table, path, bounds } => {
-            // Several values of one resource can lie in a range.
-            let distinct = if bounds.iter().any(|(sign, _)| *sign != "=") { "DISTINCT " } else { "" };
-            let table = if *table == Table::Unique { "unique_key" } else { "lookup" };
-            // Writing to a String cannot fail.
-            let _ = write!(sql, "SELECT {distinct}id FROM {table} WHERE tenant = $1 AND type = $2 AND path = ");
-            bind(Bound::Code(*path), sql, values);
-            for (sign, value) in bounds {
-                let _ = write!(sql, " AND value {sign} ");
-                bind(Bound::Value(value.clone()), sql, values);
+struct Statement<'a> {
+    sql: String,
+    values: Vec<Bound>,
+    after: Option<&'a ResourceId>,
+}
+
+impl Statement<'_> {
+    fn print(&mut self, set: &Set) {
+        match set {
+            Set::Id(id) => {
+                self.sql.push_str("SELECT id FROM resource WHERE tenant = $1 AND type = $2 AND id = ");
+                self.bind(Bound::Id(id.clone()));
+                self.bound();
             }
+            Set::GroupsOf(member) => {
+                self.sql.push_str(
+                    "SELECT id FROM resource WHERE tenant = $1 AND type = $2 \
+                     AND id IN (SELECT group_id FROM member WHERE tenant = $1 AND member_id = ",
+                );
+                self.bind(Bound::Id(member.clone()));
+                self.sql.push(')');
+                self.bound();
+            }
+            Set::MembersOf(group) => {
+                self.sql.push_str(
+                    "SELECT id FROM resource WHERE tenant = $1 AND type = $2 AND id IN (WITH RECURSIVE inside(id) AS \
+                     (SELECT member_id FROM member WHERE tenant = $1 AND group_id = ",
+                );
+                self.bind(Bound::Id(group.clone()));
+                self.sql.push_str(
+                    " UNION SELECT member_id FROM inside JOIN member ON tenant = $1 AND group_id = inside.id) SELECT id FROM inside)",
+                );
+                self.bound();
+            }
+            Set::Entries { table, path, bounds } => {
+                // Several values of one resource can lie in a range.
+                let distinct = if bounds.iter().any(|(sign, _)| *sign != "=") { "DISTINCT " } else { "" };
+                let table = if *table == Table::Unique { "unique_key" } else { "lookup" };
+                // Writing to a String cannot fail.
+                let _ = write!(self.sql, "SELECT {distinct}id FROM {table} WHERE tenant = $1 AND type = $2 AND path = ");
+                self.bind(Bound::Code(*path));
+                for (sign, value) in bounds {
+                    let _ = write!(self.sql, " AND value {sign} ");
+                    self.bind(Bound::Value(value.clone()));
+                }
+                self.bound();
+            }
+            Set::Union(sets) => self.join(sets, " UNION "),
+            Set::Intersection(sets) => self.join(sets, " INTERSECT "),
         }
-        Set::Union(sets) => join(sets, " UNION ", sql, values),
-        Set::Intersection(sets) => join(sets, " INTERSECT ", sql, values),
     }
-}
 
-fn bind(value: Bound, sql: &mut String, values: &mut Vec<Bound>) {
-    values.push(value);
-    let _ = write!(sql, "${}", values.len() + 2);
-}
+    fn bind(&mut self, value: Bound) {
+        self.values.push(value);
+        let _ = write!(self.sql, "${}", self.values.len() + 2);
+    }
 
-fn join(sets: &[Set], operator: &str, sql: &mut String, values: &mut Vec<Bound>) {
-    for (number, set) in sets.iter().enumerate() {
-        if number > 0 {
-            sql.push_str(operator);
+    /// The place after which candidates are wanted: within each set, where equal values are in id order and it can be sought.
+    fn bound(&mut self) {
+        if let Some(after) = self.after {
+            self.sql.push_str(" AND id > ");
+            self.bind(Bound::Id(after.clone()));
         }
-        if matches!(set, Set::Union(_) | Set::Intersection(_)) {
-            sql.push_str("SELECT id FROM (");
-            print(set, sql, values);
-            sql.push_str(") AS nested");
-        } else {
-            print(set, sql, values);
+    }
+
+    fn join(&mut self, sets: &[Set], operator: &str) {
+        for (number, set) in sets.iter().enumerate() {
+            if number > 0 {
+                self.sql.push_str(operator);
+            }
+            if matches!(set, Set::Union(_) | Set::Intersection(_)) {
+                self.sql.push_str("SELECT id FROM (");
+                self.print(set);
+                self.sql.push_str(") AS nested");
+            } else {
+                self.print(set);
+            }
         }
     }
 }

@@ -7,7 +7,12 @@ use crate::base::id::ResourceId;
 use crate::scim::compare::Comparable;
 
 /// The migrations, in order. The schema's version is how many of them have run.
-pub const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql")];
+pub const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_indexed.sql"),
+    include_str!("migrations/0003_types.sql"),
+    include_str!("migrations/0004_bare.sql"),
+];
 
 /// A value on its way to a column.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -23,8 +23,8 @@ on_every_backend!(
     the_log_wakes_its_readers,
 );
 
+/// 7643-3.1-05
 async fn a_created_resource_is_read_back_with_its_event(store: Fixture) {
-    // I1 7643-3.1-05
     let document = user("bjensen");
     let committed = store.commit(vec![store.create(key(USER, "1"), &document)]).await.expect("a commit");
     assert_eq!((committed.outcomes[0].version, committed.outcomes[0].changed), (1, true));
@@ -64,8 +64,8 @@ async fn a_replaced_resource_keeps_its_creation_and_frees_its_keys(store: Fixtur
     assert_eq!(store.log_after(2).await, [(Kind::Create, "b".into(), 1)]);
 }
 
+/// 7644-3.3-07
 async fn a_taken_key_fails_its_unit_and_changes_nothing(store: Fixture) {
-    // 7644-3.3-04 I7
     store.given(&["a"], &[]).await;
     let taken = store.create(key(USER, "b"), &user("A"));
     let error = store.commit(vec![store.create(key(USER, "c"), &user("c")), taken]).await.expect_err("a taken name");
@@ -76,8 +76,8 @@ async fn a_taken_key_fails_its_unit_and_changes_nothing(store: Fixture) {
     assert_eq!(store.log().await.len(), 1);
 }
 
+/// 7643-3.1-02
 async fn an_id_names_one_resource_whatever_its_type(store: Fixture) {
-    // 7643-3.1-02
     store.given(&["a"], &[]).await;
     for change in [store.create(key(GROUP, "a"), &group("g")), store.create(key(USER, "a"), &user("other"))] {
         let error = store.commit(vec![change]).await.expect_err("the id is taken");
@@ -85,8 +85,8 @@ async fn an_id_names_one_resource_whatever_its_type(store: Fixture) {
     }
 }
 
+/// 7644-3.14-02
 async fn facts_are_checked_in_order(store: Fixture) {
-    // 7644-3.14-03
     store.given(&["a"], &[]).await;
     let (before, after) = (user("a"), user("a2"));
     let guarded = |id: &str, guard: Guard| Change { guard, ..store.replace(key(USER, id), &before, &after) };
@@ -128,8 +128,8 @@ async fn a_unit_that_fails_late_leaves_nothing(store: Fixture) {
     assert_eq!((last.place, last.event.subject), (Place(before.2.len() as u64 + 1), key(USER, "c")));
 }
 
+/// 7644-3.6-01 7644-3.6-02
 async fn a_deleted_resource_is_gone_with_its_keys(store: Fixture) {
-    // 7644-3.6-01 7644-3.6-02
     store.given(&["a"], &[]).await;
     let committed = store.commit(vec![store.delete(key(USER, "a"), &user("a"))]).await.expect("a commit");
     assert_eq!((committed.outcomes[0].version, committed.outcomes[0].changed), (2, true));
@@ -140,7 +140,7 @@ async fn a_deleted_resource_is_gone_with_its_keys(store: Fixture) {
 }
 
 async fn secrets_stay_until_they_are_removed(store: Fixture) {
-    // I6 7643-4.1.1-09
+    // I6
     let secret = r#"{"password":"$argon2id$x"}"#;
     let write = |effect: fn(crate::store::Document) -> Effect, secrets: Option<&str>| {
         let mut change = store.create(key(USER, "a"), &user("a"));

@@ -8,9 +8,12 @@ use crate::event::template::{Data, Template};
 use crate::scim::filter::{self, Filter};
 use crate::scim::resource::{Member, MemberChange};
 use crate::scim::schema::Registry;
+use crate::scim::sort::{self, Sort};
 use crate::store::backends::{Opening, open};
 use crate::store::index::Indexes;
-use crate::store::{Backend, Change, Committed, Detail, Document, Effect, Guard, Logged, Page, Place, Query, Result, Stored, Unit};
+use crate::store::{
+    Backend, Change, Committed, Detail, Document, Effect, Guard, Logged, Page, Place, Query, Result, Start, Stored, Unit,
+};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -92,6 +95,7 @@ impl Fixture {
             members: MemberChange::default(),
             known_members_only: false,
             events: vec![template],
+            txn: None,
         }
     }
 
@@ -169,14 +173,42 @@ impl Fixture {
         filter::resolve(kind, &filter::parse(text).expect(text)).expect(text)
     }
 
-    pub(crate) async fn search(&self, kind: TypeCode, filter: Option<&str>, offset: u64, limit: u64) -> Page {
+    /// A page by offset.
+    pub(crate) async fn search(&self, kind: TypeCode, filter: Option<&str>, offset: u64, limit: u64) -> Found {
+        let page = self.page(self.query(kind, filter, None, Start::Offset(offset), limit)).await;
+        Found { total: page.total.expect("a count"), resources: page.resources, visited: page.visited }
+    }
+
+    /// A query in the order of an attribute; one that begins with `-` is descending.
+    pub(crate) fn query(&self, kind: TypeCode, filter: Option<&str>, sort: Option<&str>, start: Start, limit: u64) -> Query {
+        let sort = sort.map(|text| {
+            let (descending, name) = text.strip_prefix('-').map_or((false, text), |name| (true, name));
+            let kind = self.registry.by_code(kind).expect("a type");
+            Sort { path: sort::resolve(kind, name).expect(name), descending }
+        });
         let filter = filter.map(|text| self.filter(kind, text));
-        let query = Query { tenant: Tenant(0), kind, filter, offset, limit, detail: Detail::default() };
+        Query { tenant: Tenant(0), kind, filter, sort, start, limit, detail: Detail::default() }
+    }
+
+    pub(crate) async fn page(&self, query: Query) -> Page {
         self.backend.store.query(&query).await.expect("a search")
     }
 }
 
-/// The ids of a page.
-pub(crate) fn ids(page: &Page) -> Vec<String> {
-    page.resources.iter().map(|stored| stored.key.id.to_string()).collect()
+/// What a search with a count found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) total: u64,
+    pub(crate) resources: Vec<Stored>,
+    pub(crate) visited: u64,
+}
+
+/// The ids of what was found.
+pub(crate) fn ids(found: &Found) -> Vec<String> {
+    ids_of(&found.resources)
+}
+
+/// The ids of resources.
+pub(crate) fn ids_of(resources: &[Stored]) -> Vec<String> {
+    resources.iter().map(|stored| stored.key.id.to_string()).collect()
 }

@@ -24,8 +24,8 @@ fn typed(id: &str, kind: &str) -> Member {
     Member { kind: Some(kind.into()), ..member(id) }
 }
 
+/// 7644-3.5.2.1-04
 async fn only_real_changes_of_members_are_reported(store: Fixture) {
-    // 7644-3.5.2.1-04 7643-4.2-03
     store.given(&["a", "b"], &["g", "h"]).await;
     let mut first = Fixture::move_members("g", &["b", "h", "stranger"], &["a"]);
     first.members.present[0].kind = Some("Group".into());
@@ -49,8 +49,8 @@ async fn only_real_changes_of_members_are_reported(store: Fixture) {
     );
 }
 
+/// 7644-3.5.2-09
 async fn a_change_that_changes_nothing_leaves_no_trace(store: Fixture) {
-    // I1 7644-3.5.2-09
     store.given(&["a"], &["g"]).await;
     store.commit(vec![Fixture::move_members("g", &["a"], &[])]).await.expect("a commit");
     let before = (store.get(&key(GROUP, "g")).await, store.log().await);
@@ -59,8 +59,8 @@ async fn a_change_that_changes_nothing_leaves_no_trace(store: Fixture) {
     assert_eq!((store.get(&key(GROUP, "g")).await, store.log().await), before);
 }
 
+/// 7644-3.5.2.3-02
 async fn a_reset_keeps_those_who_stay(store: Fixture) {
-    // 7644-3.5.2.3-02
     store.given(&["a", "b", "c"], &["g"]).await;
     store.commit(vec![Fixture::move_members("g", &["a", "b"], &[])]).await.expect("a commit");
     let members = MemberChange { reset: true, present: vec![member("c"), member("b")], absent: vec![] };
@@ -127,8 +127,8 @@ async fn a_deleted_group_leaves_its_members_and_its_parents(store: Fixture) {
     assert_eq!(store.log_after(5).await, [(Kind::Delete, "child".to_owned(), 3), (Kind::Patch, "parent".into(), 3)]);
 }
 
+/// 7643-4.1.2-03
 async fn groups_are_direct_and_nested_and_cycles_end(store: Fixture) {
-    // 7643-4.1.2-05
     store.given(&["a"], &["g1", "g2", "g3", "g4"]).await;
     let moves = [("g2", vec!["a"]), ("g3", vec!["g2", "a"]), ("g1", vec!["g3", "g4"]), ("g4", vec!["g1"]), ("g2", vec!["g1"])];
     for (id, members) in moves {

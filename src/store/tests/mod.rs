@@ -2,7 +2,9 @@
 
 mod commits;
 pub(crate) mod fixture;
+mod in_order;
 mod members;
+mod orders;
 mod searches;
 
 pub(crate) use fixture::{Fixture, group, key, user};

@@ -12,8 +12,8 @@ on_every_backend!(
     changed_values_move_in_the_index,
 );
 
+/// 7644-3.4.2.4-03 7644-3.4.2.4-04
 async fn pages_are_in_id_order_with_the_total(store: Fixture) {
-    // 7644-3.4.2.4-03 7644-3.4.2.4-04
     let uuids = ["0190c7a4-7f2a-7000-8000-000000000002", "0190c7a4-7f2a-7000-8000-00000000000a"];
     store.given(&[uuids[1], "zoe", uuids[0], "Adam", "ä"], &["in between"]).await;
     let order = ["Adam", "zoe", "ä", uuids[0], uuids[1]];
@@ -61,8 +61,8 @@ async fn people(store: &Fixture) {
     store.commit(vec![Fixture::move_members("g", &["1", "3"], &[])]).await.expect("members");
 }
 
+/// 7644-3.4.2.2-01
 async fn filters_find_what_the_evaluator_finds(store: Fixture) {
-    // 7644-3.4.2.2-01
     people(&store).await;
     let long = |end: &str| format!("{}{end}", "l".repeat(600));
     let cases = [

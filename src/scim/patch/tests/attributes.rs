@@ -3,9 +3,9 @@ use crate::base::limits;
 use crate::base::secret::Secret;
 use crate::scim::schema::{ENTERPRISE_USER, GROUP};
 
+/// 7644-3.5.2.1-03 7644-3.5.2.3-02 7644-3.5.2.3-06
 #[test]
 fn add_and_replace_write_single_values() {
-    // 7644-3.5.2.1-03 7644-3.5.2.3-02 7644-3.5.2.3-06
     check([
         (json!({}), json!([{"op": "add", "path": "title", "value": "a"}]), json!({"title": "a"})),
         (json!({"title": "a"}), json!([{"op": "add", "path": "title", "value": "b"}]), json!({"title": "b"})),
@@ -21,9 +21,9 @@ fn add_and_replace_write_single_values() {
     ]);
 }
 
+/// 7644-3.5.2.1-03 7644-3.5.2.3-03
 #[test]
 fn complex_values_are_merged() {
-    // 7644-3.5.2.1-03 7644-3.5.2.3-03
     let before = json!({"name": {"givenName": "Ann", "familyName": "A"}});
     let merged = json!({"name": {"givenName": "Bea", "familyName": "A", "middleName": "M"}});
     let value = json!({"GivenName": "Bea", "middleName": "M"});
@@ -59,11 +59,11 @@ fn complex_values_are_merged() {
     ]);
 }
 
+/// 7644-3.5.2.1-02 7644-3.5.2.3-01 7644-3.5.2-07
 #[test]
 fn without_a_path_each_attribute_of_the_value_is_a_target() {
-    // 7644-3.5.2.1-02 7644-3.5.2.3-01: with the flag aadOptscim062020, Entra sends dotted names and URNs.
-    let value = json!({"TITLE": "t", "name.givenName": "Ann", format!("{USER}:nickName"): "n",
-        format!("{ENTERPRISE_USER}:department"): "d", ENTERPRISE_USER: {"division": "v", "manager.value": "7"},
+    let value = json!({"TITLE": "t", "name": {"givenName": "Ann"}, format!("{USER}:nickName"): "n",
+        format!("{ENTERPRISE_USER}:department"): "d", ENTERPRISE_USER: {"division": "v", "manager": {"value": "7"}},
         USER: {"locale": "de"}});
     let expected = json!({"schemas": [USER, ENTERPRISE_USER], "title": "t", "name": {"givenName": "Ann"}, "nickName": "n",
         ENTERPRISE_USER: {"department": "d", "division": "v", "manager": {"value": "7"}}, "locale": "de"});
@@ -101,12 +101,17 @@ fn without_a_path_each_attribute_of_the_value_is_a_target() {
             json!([{"op": "add", "value": {"title": "a", "Title": "b"}}]),
             Error::invalid_syntax("The name 'Title' stands twice in one object, in two spellings."),
         ),
+        (
+            json!({}),
+            json!([{"op": "add", "value": {"name.givenName": "Ann"}}]),
+            Error::invalid_value("'name.givenName' is a path, and stands here for the name of an attribute."),
+        ),
     ]);
 }
 
+/// 7644-3.5.2-07
 #[test]
 fn an_extension_comes_and_goes_with_its_attributes() {
-    // 7644-3.5.2-07
     let both = json!([USER, ENTERPRISE_USER]);
     let with = |attributes: Value| json!({"schemas": both, ENTERPRISE_USER: attributes});
     let path = format!("{ENTERPRISE_USER}:department");
@@ -129,6 +134,11 @@ fn an_extension_comes_and_goes_with_its_attributes() {
             json!([{"op": "add", "path": ENTERPRISE_USER, "value": {"manager": {"value": "7", "displayName": "x"}}}]),
             with(json!({"manager": {"value": "7"}})),
         ),
+        (
+            json!({}),
+            json!([{"op": "add", "path": ENTERPRISE_USER, "value": {"schemas": [ENTERPRISE_USER], "division": "v"}}]),
+            with(json!({"division": "v"})),
+        ),
     ]);
     let mut kind = ResourceType::clone(&kind("User"));
     kind.extensions[0].required = true;
@@ -139,18 +149,18 @@ fn an_extension_comes_and_goes_with_its_attributes() {
     assert_eq!(emptied, Err(Error::invalid_value(format!("Extension '{ENTERPRISE_USER}' is required."))));
 }
 
+/// 7644-3.5.2-07
 #[test]
 fn schemas_follow_from_the_rest() {
-    // 7644-3.5.2-07
     let same = |operation: Value| (json!({}), json!([operation]), json!({}));
     check([
         same(json!({"op": "add", "path": "schemas", "value": [ENTERPRISE_USER]})),
         same(json!({"op": "replace", "path": "schemas", "value": [USER, ENTERPRISE_USER]})),
-        same(json!({"op": "replace", "value": {"schemas": [USER], "id": "7"}})),
+        same(json!({"op": "replace", "value": {"schemas": [USER]}})),
     ]);
     check_refused([
         (json!({}), json!([{"op": "replace", "value": {"meta": null}}]), Error::mutability("Attribute 'meta' is read-only.")),
-        (json!({}), json!([{"op": "replace", "value": {"id": 7}}]), Error::mutability("Attribute 'id' is read-only.")),
+        (json!({}), json!([{"op": "replace", "value": {"id": "7"}}]), Error::mutability("Attribute 'id' is read-only.")),
     ]);
     let required = Error::mutability("Attribute 'schemas' is required and cannot be removed.");
     check_refused([
@@ -164,9 +174,9 @@ fn schemas_follow_from_the_rest() {
     ]);
 }
 
+/// 7644-3.5.2-09
 #[test]
 fn values_are_checked_as_in_a_create() {
-    // 7644-3.5.2-09
     let of = |path: &str, value: Value| (json!({}), json!([{"op": "replace", "path": path, "value": value}]));
     let row = |(before, operations): (Value, Value), detail: &str| (before, operations, Error::invalid_value(detail));
     check_refused([
@@ -175,14 +185,14 @@ fn values_are_checked_as_in_a_create() {
         row(of("name", json!("x")), "Attribute 'name' must be an object."),
         row(of("name.givenName", json!(1)), "Attribute 'name.givenName' must be a string."),
         row(of("name", json!({"nope": 1})), "Attribute 'name.nope' is not defined."),
-        row(of("emails", json!([{"type": "x"}])), "Attribute 'emails.type' must be one of 'work', 'home', 'other'."),
+        row(of("emails", json!([{"type": 1}])), "Attribute 'emails.type' must be a string."),
         row(of("userName", json!("")), "Attribute 'userName' is required and must not be empty."),
     ]);
 }
 
+/// 7644-3.5.2-04
 #[test]
 fn what_is_read_only_is_no_target() {
-    // 7644-3.5.2-04
     for op in ["add", "replace", "remove"] {
         let displayed = format!("{ENTERPRISE_USER}:manager.displayName");
         for path in ["id", "meta", "meta.created", "groups", "groups.value", displayed.as_str()] {
@@ -195,9 +205,9 @@ fn what_is_read_only_is_no_target() {
     assert_eq!(after(json!({}), operation), Err(Error::mutability("Attribute 'groups' is read-only.")));
 }
 
+/// 7644-3.5.2.2-03
 #[test]
 fn what_is_required_stays() {
-    // 7644-3.5.2.2-03
     let lost = || Error::mutability("Attribute 'userName' is required and cannot be removed.");
     check_refused([
         (json!({}), json!([{"op": "remove", "path": "userName"}]), lost()),
@@ -224,9 +234,9 @@ fn what_is_required_stays() {
     assert!(after_of(&kind, before, &json!([{"op": "remove", "path": "extra[value eq \"b\"]"}])).is_ok());
 }
 
+/// 7644-3.5.2-04 7643-7-04
 #[test]
 fn what_is_immutable_is_set_once() {
-    // 7644-3.5.2-04 7643-7-04
     let kind = user_with(json!({"name": "badge", "type": "complex", "subAttributes": [
         {"name": "number", "mutability": "immutable"}, {"name": "color"}]}));
     let of = |before: Value, operation: Value| after_of(&kind, before, &json!([operation]));
@@ -242,9 +252,9 @@ fn what_is_immutable_is_set_once() {
     assert_eq!(colored, Ok(user(json!({"badge": {"number": "7", "color": "red"}}))));
 }
 
+/// 7643-4.1.1-04
 #[test]
 fn a_password_never_enters_the_document() {
-    // 7643-4.1.1-04
     let secrets = |operations: Value| match patched(&kind("User"), &user(json!({})), &operations, None) {
         Ok(Patched::Done { document, secrets, .. }) => {
             assert_eq!(document, user(json!({})));
@@ -266,9 +276,9 @@ fn a_password_never_enters_the_document() {
     )]);
 }
 
+/// 7644-3.5.2-05
 #[test]
 fn a_failure_leaves_nothing_of_the_request() {
-    // 7644-3.5.2-05
     let before = user(json!({"title": "a"}));
     let operations = json!([{"op": "replace", "path": "title", "value": "b"},
         {"op": "replace", "path": "emails[type pr].value", "value": "x"}]);

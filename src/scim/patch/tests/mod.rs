@@ -10,6 +10,7 @@ use super::{Patch, Patched};
 use crate::scim::Object;
 use crate::scim::error::{Error, Result};
 use crate::scim::message::PATCH_OP;
+use crate::scim::quirks::Quirks;
 use crate::scim::resource::{Member, MemberChange, SecretChange};
 use crate::scim::schema::{Registry, ResourceType, Schema, USER};
 use serde_json::{Value, json};
@@ -47,7 +48,7 @@ fn body(operations: &Value) -> Value {
 }
 
 fn patched(kind: &ResourceType, before: &Object, operations: &Value, members: Option<&[Member]>) -> Result<Patched> {
-    Patch::parse(kind, &body(operations))?.apply(kind, before, members)
+    Patch::parse(kind, &body(operations), Quirks::LENIENT)?.apply(kind, before, members)
 }
 
 /// The user after these operations.

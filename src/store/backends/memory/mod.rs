@@ -8,10 +8,11 @@ use crate::base::limits::Limits;
 use crate::scim::schema::Registry;
 use crate::store::apply::{Context, apply};
 use crate::store::ledger::up_to_full;
-use crate::store::residual::{Window, detail_for, whole};
+use crate::store::ranking::Ranking;
+use crate::store::residual::{Admission, Judge, SortKey, Window, detail_for};
 use crate::store::{
-    Backend, Capabilities, Committed, Detail, Ledger, Logged, Page, Place, Query, Result, Store, StoreError, StoreErrorKind,
-    Stored, Unit,
+    Backend, Capabilities, Committed, Detail, Ledger, Logged, Page, Place, Position, Query, Result, Start, Store, StoreError,
+    StoreErrorKind, Stored, Unit,
 };
 use async_trait::async_trait;
 use state::{State, Transaction};
@@ -25,7 +26,8 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "memory",
     open: |opening| {
         let store = Arc::new(Memory::new(opening));
-        Ok(Backend { store: Arc::clone(&store) as Arc<dyn Store>, ledger: store })
+        let registry = Arc::clone(&store.registry);
+        Ok(Backend { store: Arc::clone(&store) as Arc<dyn Store>, ledger: store, registry })
     },
 };
 
@@ -57,29 +59,76 @@ impl Memory {
     }
 
     fn search(&self, query: &Query) -> Result<Page> {
-        let started = Instant::now();
-        let too_many = || StoreError::new(StoreErrorKind::TooMany, "scan resources");
         let state = self.state();
+        let Some(kind) = self.registry.by_code(query.kind) else { return Ok(Window::new(query).finish()) };
+        let judge = Judge::new(kind, query, false);
+        if query.is_in_id_order() {
+            return self.in_order(&state, query, &judge);
+        }
+        self.sorted(&state, query, &judge)
+    }
+
+    /// A page in the order of ids, which is that of the rows.
+    fn in_order(&self, state: &State, query: &Query, judge: &Judge<'_>) -> Result<Page> {
+        let started = Instant::now();
         let mut window = Window::new(query);
-        let Some(kind) = self.registry.by_code(query.kind) else { return Ok(window.finish()) };
-        for (key, row) in state.of_type(query.tenant, query.kind) {
-            let Some(filter) = &query.filter else {
-                if window.admit() {
-                    window.visit();
-                    window.push(state.stored(key, row, query.detail)?);
+        let after = match &query.start {
+            Start::After(Some(position)) => Some(&position.id),
+            _ => None,
+        };
+        for (key, row) in state.of_type(query.tenant, query.kind, after) {
+            if query.filter.is_some() {
+                self.check_time(started)?;
+                window.visit();
+                if judge.key(&state.stored(key, row, detail_for(query))?)?.is_none() {
+                    continue;
                 }
-                continue;
-            };
-            window.visit();
-            if started.elapsed() > self.limits.scan_time() {
-                return Err(too_many());
             }
-            let stored = state.stored(key, row, detail_for(filter))?;
-            if filter.matches(&whole(kind, &stored)?) && window.admit() {
-                window.push(state.stored(key, row, query.detail)?);
+            match window.admit() {
+                Admission::Taken => {
+                    if query.filter.is_none() {
+                        window.visit();
+                    }
+                    window.push(state.stored(key, row, query.detail)?, None);
+                }
+                Admission::Passed => {}
+                Admission::Ends => break,
             }
         }
         Ok(window.finish())
+    }
+
+    fn sorted(&self, state: &State, query: &Query, judge: &Judge<'_>) -> Result<Page> {
+        let started = Instant::now();
+        let mut ranking = Ranking::new(query);
+        let mut visited = 0;
+        for (key, row) in state.of_type(query.tenant, query.kind, None) {
+            self.check_time(started)?;
+            visited += 1;
+            if let Some(SortKey(value)) = judge.key(&state.stored(key, row, detail_for(query))?)? {
+                ranking.offer(Position { key: value, id: key.id.clone() });
+            }
+        }
+        let places = ranking.finish()?;
+        let mut window = Window::of_places(query);
+        for position in places.positions {
+            let key = Key { tenant: query.tenant, kind: query.kind, id: position.id };
+            let Some(row) = state.row(&key) else { continue };
+            if window.admit() != Admission::Taken {
+                break;
+            }
+            window.push(state.stored(&key, row, query.detail)?, position.key);
+        }
+        let mut page = window.finish_with(places.matched);
+        page.visited = visited;
+        Ok(page)
+    }
+
+    fn check_time(&self, started: Instant) -> Result<()> {
+        if started.elapsed() > self.limits.scan_time() {
+            return Err(StoreError::new(StoreErrorKind::TooMany, "scan resources"));
+        }
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use crate::store::residual::groups_above;
 use crate::store::{Detail, Document, Logged, Membership, Place, Result, Stored};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 
 /// A resource without what other maps hold.
 #[derive(Clone, Debug)]
@@ -48,10 +49,13 @@ impl State {
         self.rows.get(key)
     }
 
-    /// In id order.
-    pub(super) fn of_type(&self, tenant: Tenant, kind: TypeCode) -> impl Iterator<Item = (&Key, &Row)> {
-        let first = Key { tenant, kind, id: smallest() };
-        self.rows.range(first..).take_while(move |(key, _)| key.tenant == tenant && key.kind == kind)
+    /// In id order, after this id.
+    pub(super) fn of_type(&self, tenant: Tenant, kind: TypeCode, after: Option<&ResourceId>) -> impl Iterator<Item = (&Key, &Row)> {
+        let first = match after {
+            Some(id) => Bound::Excluded(Key { tenant, kind, id: id.clone() }),
+            None => Bound::Included(Key { tenant, kind, id: smallest() }),
+        };
+        self.rows.range((first, Bound::Unbounded)).take_while(move |(key, _)| key.tenant == tenant && key.kind == kind)
     }
 
     pub(super) fn stored(&self, key: &Key, row: &Row, detail: Detail) -> Result<Stored> {

@@ -3,6 +3,8 @@
 use crate::base::clock::Timestamp;
 use crate::base::id::{EventId, Key, ResourceId, Tenant, TypeCode};
 use crate::event::{Event, Kind};
+use crate::scim::compare::Comparable;
+use crate::scim::schema::Type;
 use crate::store::sql::Cell;
 use crate::store::{Detail, Logged, Place, StoreError, StoreErrorKind, Stored};
 use bytes::Bytes;
@@ -51,6 +53,18 @@ impl FromSql for Id {
             _ => Err(FromSqlError::InvalidType),
         }
     }
+}
+
+/// A comparison key of an attribute of this type, as an index holds it.
+pub(super) fn comparable(kind: Type, value: ValueRef<'_>) -> FromSqlResult<Option<Comparable>> {
+    Ok(Some(match value {
+        ValueRef::Null => return Ok(None),
+        ValueRef::Integer(number) if kind == Type::Boolean => Comparable::Boolean(number != 0),
+        ValueRef::Integer(number) => Comparable::Integer(number),
+        ValueRef::Real(number) => Comparable::Decimal(number),
+        ValueRef::Text(_) => Comparable::Text(value.as_str()?.to_owned()),
+        ValueRef::Blob(_) => return Err(FromSqlError::InvalidType),
+    }))
 }
 
 /// A whole number that is never negative.

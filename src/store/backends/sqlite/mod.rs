@@ -3,9 +3,11 @@
 //! A unit is answered only after the commit that holds it is synced (I2). Readers have a connection on each thread, so that a read
 //! costs no hop between threads; only scans get threads of their own, and a bounded number of them.
 
+mod build;
 mod column;
 mod log;
 mod open;
+mod ordered;
 mod reader;
 mod rows;
 mod scan;
@@ -17,6 +19,7 @@ mod tests;
 use super::{Descriptor, Opening};
 use crate::base::id::{EventId, Key, Tenant};
 use crate::base::limits::{self, Limits};
+use crate::scim::schema::Registry;
 use crate::store::sql::catalogue::Catalogue;
 use crate::store::{
     Backend, Capabilities, Committed, Detail, Ledger, Logged, Page, Place, Query, Result, Store, StoreError, StoreErrorKind,
@@ -40,7 +43,8 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "sqlite",
     open: |opening| {
         let store = Arc::new(Sqlite::open(opening)?);
-        Ok(Backend { store: Arc::clone(&store) as Arc<dyn Store>, ledger: store })
+        let registry = Arc::clone(&store.registry);
+        Ok(Backend { store: Arc::clone(&store) as Arc<dyn Store>, ledger: store, registry })
     },
 };
 
@@ -62,6 +66,8 @@ struct Shared {
 #[derive(Debug)]
 struct Sqlite {
     shared: Arc<Shared>,
+    /// The types under the codes by which the database keeps them.
+    registry: Arc<Registry>,
     jobs: SyncSender<Job>,
     writer: Mutex<Option<JoinHandle<()>>>,
     wake: watch::Sender<u64>,
@@ -96,15 +102,27 @@ impl Sqlite {
         let (jobs, writer) = writer::start(writer::Start {
             connection: opened.connection,
             shared: Arc::clone(&shared),
-            registry: opening.registry,
+            registry: Arc::clone(&opened.registry),
             ids: opening.ids,
             wake: wake.clone(),
             last_place: opened.last_place,
             most_log_pages: open::most_log_pages(log_pages),
         })?;
+        if shared.catalogue.is_unfinished() {
+            build::start(&shared, &jobs)?;
+        }
         let scans = Arc::new(Semaphore::new(opening.limits.scans.min(Semaphore::MAX_PERMITS)));
         let inline_time = Duration::from_millis(limits::INLINE_READ_MS);
-        Ok(Self { shared, jobs, writer: Mutex::new(Some(writer)), wake, scans, inline_time, _lock: opened.lock })
+        Ok(Self {
+            shared,
+            registry: opened.registry,
+            jobs,
+            writer: Mutex::new(Some(writer)),
+            wake,
+            scans,
+            inline_time,
+            _lock: opened.lock,
+        })
     }
 
     /// Ends the writer once it has committed what waits. Commits are [unavailable](StoreErrorKind::Unavailable) afterwards.
@@ -182,7 +200,7 @@ impl Store for Sqlite {
     }
 
     async fn query(&self, query: &Query) -> Result<Page> {
-        let plan = Plan::new(&self.shared, query);
+        let plan = Plan::new(&self.shared.catalogue, query);
         let again = || {
             let (shared, query, plan) = (Arc::clone(&self.shared), query.clone(), plan.clone());
             move |reader: &Reader| reader.search(&shared, &query, &plan)
@@ -196,6 +214,12 @@ impl Store for Sqlite {
 
     async fn commit(&self, unit: Unit) -> Result<Committed> {
         self.ask("commit a unit", |answer| Job::Commit(unit, answer)).await
+    }
+
+    async fn commit_in_order(&self, units: Vec<Unit>, most_failures: Option<usize>) -> Vec<Result<Committed>> {
+        let committed = self.ask("commit units in order", |answer| Job::CommitInOrder(units, most_failures, answer)).await;
+        // When all of it is lost, the first unit has failed and the others were not tried.
+        committed.unwrap_or_else(|error| vec![Err(error)])
     }
 
     async fn ready(&self) -> Result<()> {

@@ -1,18 +1,20 @@
 //! Opening: the data folder and its lock, the migrations, and the indexes that the configuration asks for.
 
+use super::build;
 use super::column::{Count, failed};
+use crate::base::id::TypeCode;
 use crate::base::limits;
-use crate::scim::schema::Registry;
+use crate::scim::schema::{Registry, TypeRecord};
 use crate::store::backends::Opening;
-use crate::store::index::Entry;
+use crate::store::sql::MIGRATIONS;
 use crate::store::sql::catalogue::Catalogue;
-use crate::store::sql::{Cell, MIGRATIONS};
 use crate::store::{Result, StoreError, StoreErrorKind};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -23,6 +25,8 @@ const LOCK_FILE: &str = "carillon.lock";
 pub(super) struct Opened {
     pub(super) connection: Connection,
     pub(super) path: PathBuf,
+    /// The types under the codes by which the database keeps them.
+    pub(super) registry: Arc<Registry>,
     pub(super) catalogue: Catalogue,
     pub(super) last_place: u64,
     pub(super) lock: File,
@@ -48,9 +52,10 @@ pub(super) fn open(opening: &Opening, log_pages: u32) -> Result<Opened> {
         |error: StoreError| StoreError::because(error.kind.clone(), "open the database", format!("{}: {error}", path.display()));
     let mut connection = connect(&path, log_pages).map_err(about)?;
     migrate(&mut connection).map_err(about)?;
-    let catalogue = catalogue(&mut connection, &opening.registry).map_err(about)?;
+    let registry = Arc::new(types(&mut connection, &opening.registry).map_err(about)?);
+    let catalogue = catalogue(&mut connection, &registry).map_err(about)?;
     let last_place = last_place(&connection).map_err(about)?;
-    Ok(Opened { connection, path, catalogue, last_place, lock })
+    Ok(Opened { connection, path, registry, catalogue, last_place, lock })
 }
 
 /// Makes the folder, for its owner only, and locks it. The system lets go of the lock when the process ends, however it ends.
@@ -154,7 +159,29 @@ fn last_place(connection: &Connection) -> Result<u64> {
     Ok(u64::try_from(noted.max(newest.unwrap_or(0))).unwrap_or(0))
 }
 
-/// The catalogue, with codes for its paths, and the index rebuilt where the configuration has changed what is indexed.
+/// The registry under the codes by which the database keeps its types. A type keeps its code for ever, served or not.
+fn types(connection: &mut Connection, registry: &Registry) -> Result<Registry> {
+    const KEEP: &str = "INSERT INTO type (code, name, endpoint) VALUES (?1, ?2, ?3) \
+        ON CONFLICT (code) DO UPDATE SET endpoint = excluded.endpoint";
+    let failed = failed("read the resource types");
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    let mut statement = transaction.prepare("SELECT code, name, endpoint FROM type ORDER BY code").map_err(failed)?;
+    let kept = statement
+        .query_map([], |row| Ok(TypeRecord { code: TypeCode(row.get(0)?), name: row.get(1)?, endpoint: row.get(2)? }))
+        .and_then(Iterator::collect::<rusqlite::Result<Vec<TypeRecord>>>)
+        .map_err(failed)?;
+    drop(statement);
+    let used_up =
+        || StoreError::because(StoreErrorKind::Unavailable, "read the resource types", "no code is left for another type");
+    let records = registry.records(&kept).ok_or_else(used_up)?;
+    for record in records.iter().filter(|record| !kept.contains(record)) {
+        transaction.execute(KEEP, params![record.code.0, record.name, record.endpoint]).map_err(failed)?;
+    }
+    transaction.commit().map_err(failed)?;
+    Ok(registry.clone().with_records(&records))
+}
+
+/// The catalogue, with codes for its paths, and with the unique indexes that the configuration asks for; the others are built later.
 fn catalogue(connection: &mut Connection, registry: &Registry) -> Result<Catalogue> {
     let failed = failed("build the indexes");
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
@@ -162,56 +189,7 @@ fn catalogue(connection: &mut Connection, registry: &Registry) -> Result<Catalog
         transaction.execute("INSERT OR IGNORE INTO path (name) VALUES (?1)", [name]).map_err(failed)?;
         transaction.query_row("SELECT code FROM path WHERE name = ?1", [name], |row| row.get(0)).map_err(failed)
     })?;
-    let wanted = catalogue.fingerprint();
-    if meta::<String>(&transaction, "indexes")?.as_deref() != Some(&wanted) {
-        rebuild(&transaction, &catalogue)?;
-        set_meta(&transaction, "indexes", wanted)?;
-    }
+    catalogue.set_unfinished(build::prepare(&transaction, &catalogue)?);
     transaction.commit().map_err(failed)?;
     Ok(catalogue)
-}
-
-fn rebuild(connection: &Connection, catalogue: &Catalogue) -> Result<()> {
-    let failed = failed("build the indexes");
-    connection.execute_batch("DELETE FROM unique_key; DELETE FROM lookup").map_err(failed)?;
-    let mut statement = connection.prepare("SELECT tenant, type, id, body FROM resource").map_err(failed)?;
-    let mut rows = statement.query([]).map_err(failed)?;
-    while let Some(row) = rows.next().map_err(failed)? {
-        let owner = Owner {
-            tenant: row.get(0).map_err(failed)?,
-            kind: row.get(1).map_err(failed)?,
-            id: row.get::<_, super::column::Id>(2).map_err(failed)?.0,
-        };
-        let Some(known) = catalogue.entry(crate::base::id::TypeCode(owner.kind)) else { continue };
-        let body = row.get_ref(3).map_err(failed)?.as_blob().map_err(|error| failed(error.into()))?;
-        let document = serde_json::from_slice(body)
-            .map_err(|error| StoreError::because(StoreErrorKind::Corrupt, "build the indexes", error))?;
-        let entries = known.indexes.entries(&document);
-        for entry in &entries.unique {
-            if owner.insert(connection, catalogue, "INSERT OR IGNORE INTO unique_key VALUES (?1, ?2, ?3, ?4, ?5)", entry)? == 0 {
-                let problem = format!("two resources share a value of '{}', which is to be unique", entry.path);
-                return Err(StoreError::because(StoreErrorKind::Unavailable, "build the indexes", problem));
-            }
-        }
-        for entry in &entries.lookup {
-            owner.insert(connection, catalogue, "INSERT OR IGNORE INTO lookup VALUES (?1, ?2, ?3, ?4, ?5)", entry)?;
-        }
-    }
-    Ok(())
-}
-
-/// The resource whose entries are rebuilt.
-struct Owner {
-    tenant: u32,
-    kind: u16,
-    id: crate::base::id::ResourceId,
-}
-
-impl Owner {
-    fn insert(&self, connection: &Connection, catalogue: &Catalogue, sql: &str, entry: &Entry) -> Result<usize> {
-        let failed = failed("build the indexes");
-        let (value, id) = (Cell::from(&entry.value), Cell::from(&self.id));
-        let mut statement = connection.prepare_cached(sql).map_err(failed)?;
-        statement.execute(params![self.tenant, self.kind, catalogue.code(&entry.path), value, id]).map_err(failed)
-    }
 }

@@ -9,7 +9,7 @@ use crate::store::ledger::up_to_full;
 use crate::store::residual::groups_above;
 use crate::store::sql::Cell;
 use crate::store::{Detail, Logged, Membership, Place, Result, StoreError, StoreErrorKind, Stored};
-use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension, Transaction, params};
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Weak};
@@ -95,6 +95,11 @@ impl Reader {
 
     pub(super) fn prepare(&self, operation: &'static str, sql: &str) -> Result<CachedStatement<'_>> {
         self.connection.prepare_cached(sql).map_err(failed(operation))
+    }
+
+    /// Reads from here on see one state, until what this gives back is dropped.
+    pub(super) fn snapshot(&self) -> Result<Transaction<'_>> {
+        self.connection.unchecked_transaction().map_err(failed("begin to read"))
     }
 
     pub(super) fn ping(&self) -> Result<()> {

@@ -11,8 +11,9 @@ use crate::store::index::Entry;
 use crate::store::sql::Cell;
 use crate::store::{Document, Result, StoreError, StoreErrorKind};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
+use std::collections::BTreeMap;
 
-/// The statements that hold the list of types.
+/// The statements that hold the list of all types.
 #[derive(Debug)]
 pub(super) struct Statements {
     kind_of: String,
@@ -21,7 +22,7 @@ pub(super) struct Statements {
 
 impl Statements {
     pub(super) fn new(shared: &Shared) -> Self {
-        let types = shared.catalogue.types();
+        let types = shared.catalogue.all_types();
         Self {
             kind_of: format!("SELECT type FROM resource WHERE tenant = ?1 AND type IN ({types}) AND id = ?2"),
             part: format!(
@@ -41,6 +42,8 @@ pub(super) struct Transaction<'a> {
     pub(super) place: u64,
     /// How many resources of a type came or went.
     pub(super) counted: Vec<(Tenant, TypeCode, i64)>,
+    /// By how much it has changed whether a resource is without a value at a path.
+    pub(super) bared: Vec<(Key, i64, i8)>,
 }
 
 fn facts(row: &Row<'_>) -> rusqlite::Result<Facts> {
@@ -52,12 +55,38 @@ impl<'a> Transaction<'a> {
         self.connection.prepare_cached(sql).map_err(failed(operation))
     }
 
-    fn entry(&self, operation: &'static str, sql: &str, key: &Key, entry: &Entry) -> Result<usize> {
+    /// Writes or removes an entry; `bared` is 1 when the resource loses a value, and -1 when it gets one.
+    fn entry(&mut self, operation: &'static str, sql: &str, key: &Key, entry: &Entry, bared: i8) -> Result<usize> {
         let code = self.shared.catalogue.code(&entry.path).ok_or_else(|| {
             StoreError::because(StoreErrorKind::Corrupt, operation, format!("'{}' is not an indexed path", entry.path))
         })?;
+        if self.shared.catalogue.places(key.kind).contains(&code) {
+            self.bared.push((key.clone(), code, bared));
+        }
         let (value, id) = (Cell::from(&entry.value), Cell::from(&key.id));
         self.prepare(operation, sql)?.execute(params![key.tenant.0, key.kind.0, code, value, id]).map_err(failed(operation))
+    }
+
+    /// A resource comes without any value, or goes with none.
+    fn bare(&mut self, key: &Key, bared: i8) {
+        let codes = self.shared.catalogue.places(key.kind).iter();
+        self.bared.extend(codes.map(|code| (key.clone(), *code, bared)));
+    }
+
+    /// Writes down who is without a value now. It comes last, because most that come without one get one in the same unit.
+    pub(super) fn settle(&mut self) -> Result<()> {
+        const ADD: &str = "INSERT OR IGNORE INTO bare (tenant, type, path, id) VALUES (?1, ?2, ?3, ?4)";
+        const REMOVE: &str = "DELETE FROM bare WHERE tenant = ?1 AND type = ?2 AND path = ?3 AND id = ?4";
+        let mut changed: BTreeMap<(Key, i64), i8> = BTreeMap::new();
+        for (key, code, bared) in std::mem::take(&mut self.bared) {
+            *changed.entry((key, code)).or_default() += bared;
+        }
+        for ((key, code), bared) in changed.iter().filter(|(_, bared)| **bared != 0) {
+            let parameters = params![key.tenant.0, key.kind.0, code, Cell::from(&key.id)];
+            let operation = "note who has no value";
+            self.prepare(operation, if *bared > 0 { ADD } else { REMOVE })?.execute(parameters).map_err(failed(operation))?;
+        }
+        Ok(())
     }
 
     fn ids(&self, operation: &'static str, sql: &str, tenant: Tenant, id: &ResourceId) -> Result<Vec<ResourceId>> {
@@ -98,6 +127,7 @@ impl Rows for Transaction<'_> {
         ];
         self.prepare("insert a resource", SQL)?.execute(parameters).map_err(failed("insert a resource"))?;
         self.counted.push((key.tenant, key.kind, 1));
+        self.bare(key, 1);
         Ok(())
     }
 
@@ -126,28 +156,29 @@ impl Rows for Transaction<'_> {
         let deleted = deleted.map_err(failed("delete a resource"))?;
         if deleted.is_some() {
             self.counted.push((key.tenant, key.kind, -1));
+            self.bare(key, -1);
         }
         Ok(deleted)
     }
 
     fn claim(&mut self, key: &Key, entry: &Entry) -> Result<bool> {
         const SQL: &str = "INSERT OR IGNORE INTO unique_key (tenant, type, path, value, id) VALUES (?1, ?2, ?3, ?4, ?5)";
-        Ok(self.entry("claim a unique key", SQL, key, entry)? > 0)
+        Ok(self.entry("claim a unique key", SQL, key, entry, -1)? > 0)
     }
 
     fn release(&mut self, key: &Key, entry: &Entry) -> Result<()> {
         const SQL: &str = "DELETE FROM unique_key WHERE tenant = ?1 AND type = ?2 AND path = ?3 AND value = ?4 AND id = ?5";
-        self.entry("release a unique key", SQL, key, entry).map(drop)
+        self.entry("release a unique key", SQL, key, entry, 1).map(drop)
     }
 
     fn index(&mut self, key: &Key, entry: &Entry) -> Result<()> {
         const SQL: &str = "INSERT OR IGNORE INTO lookup (tenant, type, path, value, id) VALUES (?1, ?2, ?3, ?4, ?5)";
-        self.entry("add an index entry", SQL, key, entry).map(drop)
+        self.entry("add an index entry", SQL, key, entry, -1).map(drop)
     }
 
     fn unindex(&mut self, key: &Key, entry: &Entry) -> Result<()> {
         const SQL: &str = "DELETE FROM lookup WHERE tenant = ?1 AND type = ?2 AND path = ?3 AND value = ?4 AND id = ?5";
-        self.entry("remove an index entry", SQL, key, entry).map(drop)
+        self.entry("remove an index entry", SQL, key, entry, 1).map(drop)
     }
 
     fn join(&mut self, group: &Key, member: &Member) -> Result<bool> {

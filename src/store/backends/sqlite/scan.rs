@@ -2,28 +2,36 @@
 
 use super::Shared;
 use super::column::{Count, Id, RESOURCE_COLUMNS, failed, number, stored};
+use super::ordered::Index;
 use super::reader::{RESOURCE, Reader};
 use crate::base::id::ResourceId;
-use crate::scim::filter::Filter;
-use crate::store::residual::{Window, detail_for, missing, whole};
+use crate::store::ranking::{Places, Ranking};
+use crate::store::residual::{Admission, Judge, SortKey, Window, detail_for, missing};
 use crate::store::sql::Cell;
-use crate::store::sql::catalogue::Entry;
+use crate::store::sql::catalogue::{Catalogue, Entry};
 use crate::store::sql::filter::{Breadth, Candidates, candidates};
-use crate::store::{Detail, Page, Query, Result};
-use rusqlite::{Rows, params, params_from_iter};
+use crate::store::{Detail, Page, Position, Query, Result, Start, Stored};
+use rusqlite::{Rows, ToSql, params, params_from_iter};
 use std::sync::LazyLock;
 
 const COUNT: &str = "SELECT n FROM counter WHERE tenant = ?1 AND type = ?2";
-/// All resources of a type in id order, straight from the index.
-pub(super) static ALL: LazyLock<String> = LazyLock::new(|| {
-    format!("SELECT {RESOURCE_COLUMNS} FROM resource WHERE tenant = ?1 AND type = ?2 ORDER BY id LIMIT ?3 OFFSET ?4")
-});
+/// All resources of a type in id order, straight from the index; and what follows a place, forwards and backwards.
+pub(super) static ALL: LazyLock<String> = LazyLock::new(|| all("", "ORDER BY id LIMIT ?3 OFFSET ?4"));
+pub(super) static ALL_DOWN: LazyLock<String> = LazyLock::new(|| all("", "ORDER BY id DESC LIMIT ?3 OFFSET ?4"));
+pub(super) static AFTER: LazyLock<String> = LazyLock::new(|| all("AND id > ?4", "ORDER BY id LIMIT ?3"));
+pub(super) static BEFORE: LazyLock<String> = LazyLock::new(|| all("AND id < ?4", "ORDER BY id DESC LIMIT ?3"));
+
+fn all(bound: &str, rest: &str) -> String {
+    format!("SELECT {RESOURCE_COLUMNS} FROM resource WHERE tenant = ?1 AND type = ?2 {bound} {rest}")
+}
 
 /// How a search is answered.
 #[derive(Clone, Debug)]
 pub(super) enum Plan {
     /// No filter: a page in id order.
     Page,
+    /// No filter: a page in the order of an index.
+    Ordered(Index),
     /// The indexes narrow it to these.
     Candidates(Candidates),
     /// Every resource of the type is read.
@@ -31,17 +39,24 @@ pub(super) enum Plan {
 }
 
 impl Plan {
-    pub(super) fn new(shared: &Shared, query: &Query) -> Self {
-        match (&query.filter, shared.catalogue.entry(query.kind)) {
-            (None, _) | (_, None) => Self::Page,
-            (Some(filter), Some(entry)) => candidates(&shared.catalogue, entry, filter).map_or(Self::Scan, Self::Candidates),
+    pub(super) fn new(catalogue: &Catalogue, query: &Query) -> Self {
+        let Some(entry) = catalogue.entry(query.kind) else { return Self::Page };
+        let after = match &query.start {
+            Start::After(Some(position)) if query.is_in_id_order() => Some(&position.id),
+            _ => None,
+        };
+        match (&query.filter, query.sort.as_ref().and_then(|sort| sort.path.as_ref())) {
+            (Some(filter), _) => candidates(catalogue, entry, filter, after).map_or(Self::Scan, Self::Candidates),
+            // How many there are is known without any order.
+            (None, Some(path)) if query.limit > 0 => Index::of(catalogue, entry, path, query).map_or(Self::Scan, Self::Ordered),
+            (None, _) => Self::Page,
         }
     }
 
     /// Whether it reads no more than an index and a page.
     pub(super) fn is_seek(&self) -> bool {
         match self {
-            Self::Page => true,
+            Self::Page | Self::Ordered(_) => true,
             Self::Candidates(candidates) => candidates.breadth < Breadth::Many,
             Self::Scan => false,
         }
@@ -52,73 +67,119 @@ impl Reader {
     /// A search.
     pub(super) fn search(&self, shared: &Shared, query: &Query, plan: &Plan) -> Result<Page> {
         let Some(entry) = shared.catalogue.entry(query.kind) else { return Ok(Window::new(query).finish()) };
-        match (plan, &query.filter) {
-            (Plan::Page, _) | (_, None) => self.page(query),
-            (Plan::Candidates(candidates), Some(filter)) => self.sift(query, filter, entry, candidates),
-            (Plan::Scan, Some(filter)) => self.scan(query, filter, entry),
+        match plan {
+            Plan::Page => self.page(query),
+            Plan::Ordered(index) => self.ordered(query, index),
+            Plan::Candidates(candidates) if query.is_in_id_order() => self.sift(query, entry, candidates),
+            Plan::Candidates(candidates) => self.rank_candidates(query, entry, candidates),
+            Plan::Scan if query.is_in_id_order() => self.scan(query, entry),
+            Plan::Scan => self.rank_all(query, entry),
         }
+    }
+
+    /// How many resources of the type there are.
+    pub(super) fn count(&self, query: &Query) -> Result<u64> {
+        let failed = failed("count resources");
+        let mut statement = self.prepare("count resources", COUNT)?;
+        let mut rows = statement.query(params![query.tenant.0, query.kind.0]).map_err(failed)?;
+        let Some(row) = rows.next().map_err(failed)? else { return Ok(0) };
+        Ok(row.get::<_, Count>(0).map_err(failed)?.0)
     }
 
     fn page(&self, query: &Query) -> Result<Page> {
         let failed = failed("read a page");
-        let mut window = Window::new(query);
+        let mut window = Window::of_places(query);
         let mut total = self.prepare("read a page", COUNT)?;
         // Open to the end of this function, so that the total and the page are read in one transaction.
         let mut counted = total.query(params![query.tenant.0, query.kind.0]).map_err(failed)?;
         let Some(row) = counted.next().map_err(failed)? else { return Ok(window.finish()) };
         let count = row.get::<_, Count>(0).map_err(failed)?.0;
-        window.set_total(count);
-        if query.limit == 0 || query.offset >= count {
-            return Ok(window.finish());
+        let is_beyond = matches!(query.start, Start::Offset(offset) if offset >= count);
+        if query.limit == 0 || is_beyond {
+            return Ok(window.finish_with(count));
         }
-        let mut statement = self.prepare("read a page", &ALL)?;
-        let parameters = params![query.tenant.0, query.kind.0, number(query.limit), number(query.offset)];
-        let mut rows = statement.query(parameters).map_err(failed)?;
+        let is_down = query.sort.as_ref().is_some_and(|sort| sort.descending);
+        // One more, to know whether it is the last page.
+        let limit = number(query.limit.saturating_add(1));
+        let (sql, from): (&str, &dyn ToSql) = match &query.start {
+            Start::Offset(offset) => (if is_down { &ALL_DOWN } else { &ALL }, &number(*offset)),
+            Start::After(None) => (if is_down { &ALL_DOWN } else { &ALL }, &0),
+            Start::After(Some(position)) => (if is_down { &BEFORE } else { &AFTER }, &Cell::from(&position.id)),
+        };
+        let mut statement = self.prepare("read a page", sql)?;
+        let mut rows = statement.query(params![query.tenant.0, query.kind.0, limit, from]).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
             self.check_time()?;
-            let found = stored(row, query.tenant, query.kind, query.detail).map_err(failed)?;
-            window.visit();
-            window.push(self.with_detail(found, query.detail)?);
-            if window.is_full() {
+            if window.admit() != Admission::Taken {
                 break;
             }
+            let found = stored(row, query.tenant, query.kind, query.detail).map_err(failed)?;
+            window.visit();
+            window.push(self.with_detail(found, query.detail)?, None);
         }
-        Ok(window.finish())
+        Ok(window.finish_with(count))
     }
 
-    /// Reads the candidates: each of them when they must be evaluated, otherwise only those of the page.
-    fn sift(&self, query: &Query, filter: &Filter, entry: &Entry, candidates: &Candidates) -> Result<Page> {
+    /// Calls back with each candidate, while all that is read is one transaction. Ends when it is told `false`.
+    fn each_candidate(
+        &self,
+        query: &Query,
+        candidates: &Candidates,
+        mut take: impl FnMut(ResourceId) -> Result<bool>,
+    ) -> Result<()> {
         let failed = failed("read candidates");
-        let mut window = Window::new(query);
         let mut statement = self.prepare("read candidates", &candidates.sql)?;
         let keys = [Cell::Integer(i64::from(query.tenant.0)), Cell::Integer(i64::from(query.kind.0))];
         let values = keys.into_iter().chain(candidates.values.iter().map(Cell::from));
-        // Open while the candidates' documents are read, so that all is one transaction.
         let mut rows: Rows<'_> = statement.query(params_from_iter(values)).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
-            if candidates.exact && !window.admit() {
-                continue;
-            }
-            self.check_time()?;
             let Id(id) = row.get(0).map_err(failed)?;
-            if candidates.exact {
-                if let Some(found) = self.read(query, &id, query.detail)? {
-                    window.visit();
-                    window.push(found);
-                }
-                continue;
-            }
-            let loaded = detail_for(filter);
-            let Some(found) = self.read(query, &id, loaded)? else { continue };
-            window.visit();
-            if filter.matches(&whole(&entry.kind, &found)?) && window.admit() {
-                window.push(self.with_detail(found, missing(query.detail, loaded))?);
+            if !take(id)? {
+                break;
             }
         }
+        Ok(())
+    }
+
+    /// Reads the candidates: each of them when they must be evaluated, otherwise only those of the page.
+    fn sift(&self, query: &Query, entry: &Entry, candidates: &Candidates) -> Result<Page> {
+        let mut window = Window::new(query);
+        let judge = Judge::new(&entry.kind, query, candidates.exact);
+        let loaded = if candidates.exact { query.detail } else { detail_for(query) };
+        self.each_candidate(query, candidates, |id| {
+            if candidates.exact {
+                match window.admit() {
+                    Admission::Taken => {}
+                    Admission::Passed => return Ok(true),
+                    Admission::Ends => return Ok(false),
+                }
+            }
+            self.check_time()?;
+            let Some(found) = self.read(query, &id, loaded)? else { return Ok(true) };
+            if candidates.exact {
+                window.visit();
+                window.push(found, None);
+                return Ok(true);
+            }
+            self.weigh(query, &judge, &mut window, found, loaded)
+        })?;
         Ok(window.finish())
     }
 
-    fn read(&self, query: &Query, id: &ResourceId, detail: Detail) -> Result<Option<crate::store::Stored>> {
+    /// Looks at a resource, of which so much is loaded, and puts it on the page if it matches and belongs there. Whether to go on.
+    fn weigh(&self, query: &Query, judge: &Judge<'_>, window: &mut Window, found: Stored, loaded: Detail) -> Result<bool> {
+        window.visit();
+        if judge.key(&found)?.is_none() {
+            return Ok(true);
+        }
+        let admission = window.admit();
+        if admission == Admission::Taken {
+            window.push(self.with_detail(found, missing(query.detail, loaded))?, None);
+        }
+        Ok(admission != Admission::Ends)
+    }
+
+    fn read(&self, query: &Query, id: &ResourceId, detail: Detail) -> Result<Option<Stored>> {
         let failed = failed("read a candidate");
         let mut statement = self.prepare("read a candidate", &RESOURCE)?;
         let mut rows = statement.query(params![query.tenant.0, query.kind.0, Cell::from(id)]).map_err(failed)?;
@@ -127,21 +188,92 @@ impl Reader {
         self.with_detail(found, detail).map(Some)
     }
 
-    fn scan(&self, query: &Query, filter: &Filter, entry: &Entry) -> Result<Page> {
+    /// Calls back with every resource of the type in id order, after a place if one is given. Ends when it is told `false`.
+    fn each(
+        &self,
+        query: &Query,
+        after: Option<&ResourceId>,
+        loaded: Detail,
+        mut take: impl FnMut(Stored) -> Result<bool>,
+    ) -> Result<()> {
         let failed = failed("scan resources");
-        let mut window = Window::new(query);
-        let loaded = detail_for(filter);
-        let mut statement = self.prepare("scan resources", &ALL)?;
-        let mut rows = statement.query(params![query.tenant.0, query.kind.0, -1, 0]).map_err(failed)?;
+        let (sql, from): (&str, &dyn ToSql) = match after {
+            None => (&ALL, &0),
+            Some(id) => (&AFTER, &Cell::from(id)),
+        };
+        let mut statement = self.prepare("scan resources", sql)?;
+        let mut rows = statement.query(params![query.tenant.0, query.kind.0, -1, from]).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
             self.check_time()?;
-            window.visit();
             let found = stored(row, query.tenant, query.kind, loaded).map_err(failed)?;
-            let found = self.with_detail(found, loaded)?;
-            if filter.matches(&whole(&entry.kind, &found)?) && window.admit() {
-                window.push(self.with_detail(found, missing(query.detail, loaded))?);
+            if !take(self.with_detail(found, loaded)?)? {
+                break;
             }
         }
+        Ok(())
+    }
+
+    fn scan(&self, query: &Query, entry: &Entry) -> Result<Page> {
+        let mut window = Window::new(query);
+        let (judge, loaded) = (Judge::new(&entry.kind, query, false), detail_for(query));
+        let after = match &query.start {
+            Start::After(Some(position)) => Some(&position.id),
+            _ => None,
+        };
+        self.each(query, after, loaded, |found| self.weigh(query, &judge, &mut window, found, loaded))?;
         Ok(window.finish())
+    }
+
+    /// Sorts the candidates.
+    fn rank_candidates(&self, query: &Query, entry: &Entry, candidates: &Candidates) -> Result<Page> {
+        let _snapshot = self.snapshot()?;
+        let (mut ranking, mut visited) = (Ranking::new(query), 0);
+        let judge = Judge::new(&entry.kind, query, candidates.exact);
+        self.each_candidate(query, candidates, |id| {
+            self.check_time()?;
+            if candidates.exact && query.limit == 0 {
+                ranking.offer(Position { key: None, id });
+                return Ok(true);
+            }
+            let Some(found) = self.read(query, &id, detail_for(query))? else { return Ok(true) };
+            visited += 1;
+            if let Some(SortKey(key)) = judge.key(&found)? {
+                ranking.offer(Position { key, id });
+            }
+            Ok(true)
+        })?;
+        self.page_of(query, ranking.finish()?, visited)
+    }
+
+    /// Sorts every resource of the type that matches.
+    fn rank_all(&self, query: &Query, entry: &Entry) -> Result<Page> {
+        let _snapshot = self.snapshot()?;
+        let (mut ranking, mut visited) = (Ranking::new(query), 0);
+        let judge = Judge::new(&entry.kind, query, false);
+        self.each(query, None, detail_for(query), |found| {
+            visited += 1;
+            if let Some(SortKey(key)) = judge.key(&found)? {
+                ranking.offer(Position { key, id: found.key.id });
+            }
+            Ok(true)
+        })?;
+        self.page_of(query, ranking.finish()?, visited)
+    }
+
+    /// Reads the documents of a page whose places are known, in the transaction in which they were found.
+    pub(super) fn page_of(&self, query: &Query, places: Places, visited: u64) -> Result<Page> {
+        let mut window = Window::of_places(query);
+        for Position { key, id } in places.positions {
+            self.check_time()?;
+            if window.admit() != Admission::Taken {
+                break;
+            }
+            if let Some(found) = self.read(query, &id, query.detail)? {
+                window.push(found, key);
+            }
+        }
+        let mut page = window.finish_with(places.matched);
+        page.visited = visited.max(page.resources.len() as u64);
+        Ok(page)
     }
 }

@@ -1,11 +1,15 @@
 //! What is SQLite's own: durability, batches, opening, query plans.
 
+mod build;
+mod in_order;
 mod inline;
 mod log;
 mod lost;
+mod ordered;
 
+use super::ordered::Index;
 use super::reader::{PARENTS, RESOURCE};
-use super::scan::ALL;
+use super::scan::{AFTER, ALL, ALL_DOWN, BEFORE};
 use super::writer::{Job, Start, Writer};
 use super::{Shared, open};
 use crate::base::id::{Tenant, TimeOrderedIds};
@@ -293,21 +297,14 @@ async fn scans_wait_for_their_turn_and_end_in_time() {
         });
         store.commit(unit(1, changes.collect())).await.expect("a commit");
     }
-    let query = |text: &str| crate::store::Query {
-        tenant: Tenant(0),
-        kind: USER,
-        filter: Some(shape.filter(USER, text)),
-        offset: 0,
-        limit: 1,
-        detail: crate::store::Detail::default(),
-    };
+    let query = |text: &str| shape.query(USER, Some(text), None, crate::store::Start::Offset(0), 1);
     let error = store.query(&query(r#"displayName eq "x""#)).await.expect_err("too long");
     assert_eq!(error.kind, StoreErrorKind::TooMany);
     store.scans = Arc::new(Semaphore::new(0));
     let error = store.query(&query(r#"displayName eq "x""#)).await.expect_err("no turn");
     assert_eq!(error.kind, StoreErrorKind::TooMany);
     // A seek needs no turn.
-    assert_eq!(store.query(&query(r#"userName eq "7-7""#)).await.expect("a seek").total, 1);
+    assert_eq!(store.query(&query(r#"userName eq "7-7""#)).await.expect("a seek").total, Some(1));
 }
 
 #[test]
@@ -341,11 +338,12 @@ fn every_read_is_an_index_search() {
         (USER, r#"emails.value gt "a" and externalId pr"#),
         (USER, r#"id eq "a" or (externalId eq "b" and emails.value eq "c")"#),
         (GROUP, r#"members.value eq "a" and displayName eq "b""#),
+        (USER, r#"groups eq "a""#),
     ];
     for (kind, text) in filters {
         let entry = catalogue.entry(kind).expect("a type");
         let filter = stage.fixture.filter(kind, text);
-        let sql = candidates(catalogue, entry, &filter).expect(text).sql;
+        let sql = candidates(catalogue, entry, &filter, None).expect(text).sql;
         let steps = plan(connection, &sql);
         assert!(
             !steps.iter().any(|step| step.starts_with("SCAN resource") || step.starts_with("SCAN member")),
@@ -355,6 +353,41 @@ fn every_read_is_an_index_search() {
     }
     let equality = plan(connection, "SELECT id FROM lookup WHERE tenant = 1 AND type = 1 AND path = 1 AND value = 'x' ORDER BY id");
     assert_eq!(equality, ["SEARCH lookup USING PRIMARY KEY (tenant=? AND type=? AND path=? AND value=?)"]);
+}
+
+#[test]
+fn a_page_in_order_is_read_from_an_index() {
+    let stage = Stage::new();
+    let connection = &stage.writer.start.connection;
+    let key_search = |bound: &str| [format!("SEARCH resource USING INDEX resource_key (tenant=? AND type=?{bound})")];
+    assert_eq!(plan(connection, &ALL_DOWN), key_search(""));
+    assert_eq!(plan(connection, &AFTER), key_search(" AND id>?"));
+    assert_eq!(plan(connection, &BEFORE), key_search(" AND id<?"));
+    let Shared { catalogue, .. } = &*stage.writer.start.shared;
+    for (sort, table) in
+        [("userName", "unique_key"), ("-userName", "unique_key"), ("externalId", "lookup"), ("-externalId", "lookup")]
+    {
+        let query = stage.fixture.query(USER, None, Some(sort), crate::store::Start::Offset(0), 10);
+        let path = query.sort.as_ref().and_then(|sort| sort.path.clone()).expect("a path");
+        let index = Index::of(catalogue, catalogue.entry(USER).expect("User"), &path, &query).expect("an index");
+        assert_eq!(
+            plan(connection, &index.sql(true, false)),
+            [format!("SEARCH {table} USING PRIMARY KEY (tenant=? AND type=? AND path=?)")]
+        );
+        let after = plan(connection, &index.sql(true, true));
+        assert!(
+            after.len() == 1
+                && after[0].starts_with(&format!("SEARCH {table} USING PRIMARY KEY (tenant=? AND type=? AND path=? AND ")),
+            "{after:?}"
+        );
+        for is_after in [false, true] {
+            let bound = if is_after { if sort.starts_with('-') { " AND id<?" } else { " AND id>?" } } else { "" };
+            assert_eq!(
+                plan(connection, &index.sql(false, is_after)),
+                [format!("SEARCH bare USING PRIMARY KEY (tenant=? AND type=? AND path=?{bound})")]
+            );
+        }
+    }
 }
 
 #[tokio::test]

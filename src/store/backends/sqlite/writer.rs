@@ -1,6 +1,7 @@
 //! The one writer: it takes what waits, commits it at once, and answers when it is on disk.
 
 use super::Shared;
+use super::build::{self, Progress};
 use super::column::{failed, number};
 use super::log::LogKeeper;
 use super::rows::{Statements, Transaction};
@@ -8,6 +9,7 @@ use crate::base::id::{Ids, Tenant, TypeCode};
 use crate::base::limits;
 use crate::scim::schema::Registry;
 use crate::store::apply::{Context, apply};
+use crate::store::in_order::Tried;
 use crate::store::{Committed, Result, StoreError, StoreErrorKind, Unit};
 use rusqlite::{Connection, params};
 use std::collections::BTreeMap;
@@ -22,10 +24,14 @@ use tokio::sync::{oneshot, watch};
 pub(super) enum Job {
     /// A unit.
     Commit(Unit, oneshot::Sender<Result<Committed>>),
+    /// Units in order, until so many have failed.
+    CommitInOrder(Vec<Unit>, Option<usize>, oneshot::Sender<Result<Vec<Result<Committed>>>>),
     /// A named secret, and the value it gets if it has none.
     Secret(&'static str, [u8; 32], oneshot::Sender<Result<[u8; 32]>>),
     /// To write anything, which shows whether commits succeed again.
     Probe(oneshot::Sender<Result<()>>),
+    /// The next step in building the indexes.
+    Index(oneshot::Sender<Result<Progress>>),
     /// To end.
     Stop,
 }
@@ -33,8 +39,10 @@ pub(super) enum Job {
 /// An answer that waits for the commit.
 enum Answer {
     Commit(oneshot::Sender<Result<Committed>>, Result<Committed>),
+    CommitInOrder(oneshot::Sender<Result<Vec<Result<Committed>>>>, Vec<Result<Committed>>),
     Secret(oneshot::Sender<Result<[u8; 32]>>, Result<[u8; 32]>),
     Probe(oneshot::Sender<Result<()>>, Result<()>),
+    Index(oneshot::Sender<Result<Progress>>, Result<Progress>),
 }
 
 /// What is answered for a batch that failed as a whole. Its cause is logged once.
@@ -47,8 +55,10 @@ impl Answer {
     fn give(self, failed: bool) {
         match self {
             Self::Commit(sender, outcome) => drop(sender.send(if failed { Err(lost()) } else { outcome })),
+            Self::CommitInOrder(sender, outcomes) => drop(sender.send(if failed { Err(lost()) } else { Ok(outcomes) })),
             Self::Secret(sender, outcome) => drop(sender.send(if failed { Err(lost()) } else { outcome })),
             Self::Probe(sender, outcome) => drop(sender.send(if failed { Err(lost()) } else { outcome })),
+            Self::Index(sender, outcome) => drop(sender.send(if failed { Err(lost()) } else { outcome })),
         }
     }
 }
@@ -83,6 +93,8 @@ pub(super) struct Writer {
 /// What a batch has come to so far.
 struct Batch {
     answers: Vec<Answer>,
+    /// How many units were tried, and how much else was done.
+    size: usize,
     place: u64,
     counted: BTreeMap<(Tenant, TypeCode), i64>,
     /// Why SQLite has given the transaction up, or could not undo a unit: nothing of it may be committed.
@@ -130,7 +142,8 @@ impl Writer {
     /// Commits this job and those that wait, or arrive meanwhile, up to a limit. Returns whether to go on.
     pub(super) fn batch(&mut self, first: Job) -> bool {
         let begun = self.execute("BEGIN IMMEDIATE");
-        let mut batch = Batch { answers: Vec::new(), place: self.start.last_place, counted: BTreeMap::new(), lost: begun.err() };
+        let mut batch =
+            Batch { answers: Vec::new(), size: 0, place: self.start.last_place, counted: BTreeMap::new(), lost: begun.err() };
         let mut goes_on = true;
         let mut next = Some(first);
         while let Some(job) = next {
@@ -138,6 +151,11 @@ impl Writer {
                 Job::Commit(unit, sender) => {
                     let outcome = self.unit(&unit, &mut batch);
                     batch.answers.push(Answer::Commit(sender, outcome));
+                }
+                Job::CommitInOrder(units, most_failures, sender) => {
+                    let outcomes = self.units(&units, most_failures, &mut batch);
+                    batch.size += outcomes.len();
+                    batch.answers.push(Answer::CommitInOrder(sender, outcomes));
                 }
                 Job::Secret(name, fresh, sender) => {
                     let outcome = self.secret(name, fresh, &mut batch);
@@ -148,12 +166,17 @@ impl Writer {
                     let outcome = noted.map_err(|error| batch.lose(error));
                     batch.answers.push(Answer::Probe(sender, outcome));
                 }
+                Job::Index(sender) => {
+                    let outcome = self.index(&mut batch);
+                    batch.answers.push(Answer::Index(sender, outcome));
+                }
                 Job::Stop => {
                     goes_on = false;
                     break;
                 }
             }
-            let is_full = batch.lost.is_some() || batch.answers.len() >= limits::UNITS_PER_COMMIT;
+            batch.size += 1;
+            let is_full = batch.lost.is_some() || batch.size >= limits::UNITS_PER_COMMIT;
             next = if is_full { None } else { self.jobs.try_recv().ok() };
         }
         self.finish(batch);
@@ -163,7 +186,7 @@ impl Writer {
     fn finish(&mut self, mut batch: Batch) {
         let failure = batch.lost.take().or_else(|| self.commit(&batch).err());
         if let Some(error) = &failure {
-            tracing::error!(operation = error.operation, %error, units = batch.answers.len(), "a batch is lost");
+            tracing::error!(operation = error.operation, %error, units = batch.size, "a batch is lost");
             if !self.start.connection.is_autocommit() {
                 // What cannot be rolled back now is when the next batch cannot begin.
                 let _ = self.execute("ROLLBACK");
@@ -204,6 +227,17 @@ impl Writer {
         note.execute([number(place)]).map(drop).map_err(failed)
     }
 
+    /// Applies units in order, each within a savepoint of its own: one transaction holds them all, and each can fail alone.
+    fn units(&self, units: &[Unit], most_failures: Option<usize>, batch: &mut Batch) -> Vec<Result<Committed>> {
+        let mut tried = Tried::new(most_failures);
+        for unit in units {
+            if tried.push(self.unit(unit, batch)).is_break() {
+                break;
+            }
+        }
+        tried.into_results()
+    }
+
     /// Applies a unit within a savepoint, so that it can fail alone.
     fn unit(&self, unit: &Unit, batch: &mut Batch) -> Result<Committed> {
         if batch.lost.is_some() {
@@ -218,9 +252,10 @@ impl Writer {
             statements: &self.statements,
             place: batch.place,
             counted: Vec::new(),
+            bared: Vec::new(),
         };
         let context = Context { registry: &self.start.registry, ids: self.start.ids.as_ref() };
-        let outcome = apply(&mut transaction, unit, context);
+        let outcome = apply(&mut transaction, unit, context).and_then(|done| transaction.settle().map(|()| done));
         let (place, counted) = (transaction.place, transaction.counted);
         let outcome = self.still_open(batch, outcome);
         if batch.lost.is_some() {
@@ -249,6 +284,24 @@ impl Writer {
         let made = connection.execute("INSERT OR IGNORE INTO secret (name, value) VALUES (?1, ?2)", params![name, fresh]);
         let read = |_| connection.query_row("SELECT value FROM secret WHERE name = ?1", [name], |row| row.get(0));
         self.still_open(batch, made.and_then(read).map_err(failed))
+    }
+
+    /// A step in building the indexes, within a savepoint: a document that cannot be read holds up no commit.
+    fn index(&self, batch: &mut Batch) -> Result<Progress> {
+        if batch.lost.is_some() {
+            return Err(lost());
+        }
+        self.execute("SAVEPOINT step").map_err(|error| batch.lose(error))?;
+        let outcome = self.still_open(batch, build::step(&self.start.connection, &self.start.shared.catalogue));
+        if batch.lost.is_some() {
+            return outcome;
+        }
+        if let Err(error) = &outcome {
+            tracing::error!(operation = error.operation, %error, "the indexes are not built: searches go without the unfinished ones");
+            self.execute("ROLLBACK TO step").map_err(|error| batch.lose(error))?;
+        }
+        self.execute("RELEASE step").map_err(|error| batch.lose(error))?;
+        outcome
     }
 
     /// Gives the batch up when what was done has made SQLite roll everything back by itself, as a full disk does. All that came

@@ -15,7 +15,7 @@ fn compiled(kind: u16, text: &str) -> Option<Candidates> {
     let catalogue = catalogue.expect("a catalogue");
     let entry = catalogue.entry(TypeCode(kind)).expect("a type");
     let filter = resolve(&entry.kind, &parse(text).expect(text)).expect(text);
-    candidates(&catalogue, entry, &filter)
+    candidates(&catalogue, entry, &filter, None)
 }
 
 type Shape = Option<(String, bool, Breadth)>;
@@ -55,6 +55,9 @@ fn members_are_found_by_their_rows() {
     assert_eq!(shape(2, r#"members[value eq "x"]"#), some(rows, true, Breadth::Few));
     assert_eq!(shape(2, r#"members[value eq "x" and type eq "User"]"#), some(rows, false, Breadth::Few));
     assert_eq!(shape(2, r#"members.display eq "x""#), None);
+    let inside = "resource id IN (WITH RECURSIVE inside(id) AS (SELECT member_id FROM member WHERE tenant = $1 AND group_id = $3 \
+        UNION SELECT member_id FROM inside JOIN member ON tenant = $1 AND group_id = inside.id) SELECT id FROM inside)";
+    assert_eq!(shape(1, r#"groups eq "x""#), some(&inside.replace("SELECT id FROM inside", "inside"), false, Breadth::Few));
 }
 
 #[test]
@@ -66,7 +69,7 @@ fn what_no_index_tells_is_not_narrowed() {
         r#"userName ew "a""#,
         "userName eq null",
         r#"not (userName eq "a")"#,
-        r#"groups.value eq "a""#,
+        r#"groups.display eq "a""#,
         r#"meta.created gt "2011-05-13T04:42:34Z""#,
         r#"userName eq "a" or active eq true"#,
         r#"id gt "a""#,

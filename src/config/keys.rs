@@ -1,0 +1,120 @@
+//! The static keys: those without a name, and the tables `[[auth.keys]]` of the file.
+
+use super::reader::Reader;
+use crate::auth::{API_KEY_PRINCIPAL, Credential};
+use crate::base::secret::Secret;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Longest name of a principal, in bytes.
+const NAME_BYTES: usize = 64;
+
+/// Flags first, else the variable, else the file it names.
+pub(super) fn api_keys(reader: &mut Reader, flags: &[Secret]) -> Vec<Secret> {
+    let named = reader.list("API_KEY");
+    let in_file = reader.parsed("API_KEY_FILE", "a path", |text| Some(text.to_owned()));
+    if !named.is_empty() && in_file.is_some() {
+        reader.problem("API_KEY and API_KEY_FILE are both set: expected one of them".into());
+    }
+    let (source, keys) = if !flags.is_empty() {
+        ("--bearer-token", flags.to_vec())
+    } else if let Some(path) = in_file {
+        ("API_KEY_FILE", read_file(reader, "API_KEY_FILE", &path).into_iter().collect())
+    } else {
+        ("API_KEY", named.into_iter().map(Secret::new).collect())
+    };
+    for key in &keys {
+        check(reader, source, key);
+    }
+    keys
+}
+
+/// The tables `[[auth.keys]]`: `name`, one of `key` and `key_file`, and `user_name` if it has a `/Me`. Two tables of one name are one
+/// principal with two keys.
+pub(super) fn named_keys(reader: &mut Reader) -> Vec<Credential> {
+    let tables = match reader.value("auth.keys") {
+        None => return Vec::new(),
+        Some(Value::Array(tables)) => tables,
+        Some(_) => {
+            reader.problem("auth.keys: expected tables, [[auth.keys]]".into());
+            return Vec::new();
+        }
+    };
+    let mut credentials: Vec<Credential> = Vec::new();
+    for (number, table) in (1..).zip(tables) {
+        let at = format!("auth.keys ({number})");
+        match table {
+            Value::Object(table) => credentials.extend(named_key(reader, &at, &table)),
+            _ => reader.problem(format!("{at}: expected a table")),
+        }
+    }
+    check_together(reader, &credentials);
+    credentials
+}
+
+fn named_key(reader: &mut Reader, at: &str, table: &Map<String, Value>) -> Option<Credential> {
+    let known = ["name", "key", "key_file", "user_name"];
+    for unknown in table.keys().filter(|name| !known.contains(&name.as_str())) {
+        reader.problem(format!("{at}: {} is not a setting", crate::scim::path::shorten(unknown)));
+    }
+    let mut texts = BTreeMap::new();
+    for name in known {
+        match table.get(name) {
+            Some(Value::String(text)) if !text.is_empty() => {
+                texts.insert(name, text.as_str());
+            }
+            Some(_) => reader.problem(format!("{at}: {name}: expected a text")),
+            None => {}
+        }
+    }
+    let is_name = |name: &&&str| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        name.len() <= NAME_BYTES && name.bytes().all(allowed) && **name != API_KEY_PRINCIPAL
+    };
+    let principal = texts.get("name").filter(is_name);
+    if principal.is_none() {
+        let expected = format!("letters, digits, '.', '_' and '-', at most {NAME_BYTES} of them, and not '{API_KEY_PRINCIPAL}'");
+        reader.problem(format!("{at}: name: expected {expected}"));
+    }
+    let key = match (texts.get("key"), texts.get("key_file")) {
+        (Some(key), None) => Some(Secret::new(*key)),
+        (None, Some(path)) => read_file(reader, &format!("{at}: key_file"), path),
+        _ => {
+            reader.problem(format!("{at}: expected one of key and key_file"));
+            None
+        }
+    };
+    let key = key.inspect(|key| check(reader, at, key))?;
+    Some(Credential { principal: (*principal?).to_owned(), key, user_name: texts.get("user_name").map(|name| Secret::new(*name)) })
+}
+
+/// A key stands for one principal, and a principal for one user.
+fn check_together(reader: &mut Reader, credentials: &[Credential]) {
+    let (mut keys, mut users) = (BTreeSet::new(), BTreeMap::new());
+    for Credential { principal, key, user_name } in credentials {
+        if !keys.insert(key.expose()) {
+            reader.problem(format!("auth.keys: {principal} has a key that stands there twice"));
+        }
+        if users.insert(principal, user_name).is_some_and(|other| other != user_name) {
+            reader.problem(format!("auth.keys: the keys of {principal} differ in user_name"));
+        }
+    }
+}
+
+fn read_file(reader: &mut Reader, source: &str, path: &str) -> Option<Secret> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Some(Secret::new(text.trim())),
+        Err(error) => {
+            reader.problem(format!("{source}: expected a file that can be read: {error}"));
+            None
+        }
+    }
+}
+
+/// What a header can hold.
+fn check(reader: &mut Reader, source: &str, key: &Secret) {
+    let is_header_safe = !key.expose().is_empty() && key.expose().bytes().all(|byte| byte.is_ascii_graphic());
+    if !is_header_safe {
+        reader.problem(format!("{source}: expected a key of printable ASCII characters without spaces"));
+    }
+}
