@@ -128,7 +128,7 @@ fn every_problem_is_listed_and_no_secret_is() {
         DATABASE_URL (store.database_url): expected sqlite:<folder>/carillon.db (no other database is built yet)
         EVENT_MODE (events.mode): expected notice or full, found 'loud'
         UNKNOWN_MEMBERS (groups.unknown_members): expected accept or reject, found 'maybe'
-        QUIRKS (protocol.quirks): expected lenient or strict, then any number of ,+name or ,-name of json_in_strings, dotted_names, own_id, manager_id, manager_as_string, booleans_as_strings, microsoft_schemas, value_path_comparisons, bare_words_in_filters, create_from_filter, remove_listed_members, loose_formats, found 'strict,+colours'
+        QUIRKS (protocol.quirks): expected lenient or strict, then any number of ,+name or ,-name of json_in_strings, dotted_names, own_id, manager_id, manager_as_string, booleans_as_strings, microsoft_schemas, extension_schemas, value_path_comparisons, bare_words_in_filters, create_from_filter, remove_listed_members, loose_formats, found 'strict,+colours'
         SET_ISSUER (events.issuer): expected a URI, or a name without a colon, found ':me'
         PATCH_ANSWER (protocol.patch_answer): expected auto, resource or no_content, found 'none'
         UNIQUE_GROUP_NAMES (groups.unique_names): expected true or false, found 'ja'

@@ -7,6 +7,7 @@
 use crate::support::client::{Answer, Client, encode};
 use crate::support::fixture::{GROUP, USER, with};
 use crate::support::server::{Server, Settings};
+use crate::support::shape::{is_house_time, map_texts};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -236,21 +237,6 @@ impl Gateway {
 
     fn labels(&self) -> Vec<(String, String)> {
         self.ids.lock().expect("the ids").clone()
-    }
-}
-
-/// RFC 3339 in UTC with milliseconds and `Z`: `2026-01-02T03:04:05.678Z`.
-fn is_house_time(text: &str) -> bool {
-    let shape = |c: char| if c.is_ascii_digit() { '0' } else { c };
-    text.chars().map(shape).collect::<String>() == "0000-00-00T00:00:00.000Z"
-}
-
-fn map_texts(value: &Value, change: &dyn Fn(&str) -> String) -> Value {
-    match value {
-        Value::String(text) => change(text).into(),
-        Value::Array(values) => values.iter().map(|value| map_texts(value, change)).collect(),
-        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), map_texts(value, change))).collect(),
-        other => other.clone(),
     }
 }
 

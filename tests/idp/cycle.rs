@@ -6,6 +6,7 @@
 
 use crate::support::client::{Answer, Client};
 use crate::support::server::{Server, Settings};
+use crate::support::shape::{is_house_time, map_texts};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -146,26 +147,11 @@ impl Run {
     }
 
     fn show(&self, text: &str) -> String {
-        if is_time(text) {
+        if is_house_time(text) {
             return "{time}".into();
         }
         let shown = text.replace(&self.client.base, "{base}");
         self.ids.iter().fold(shown, |text, (label, id)| text.replace(id, &format!("{{{label}}}")))
-    }
-}
-
-/// `2026-01-02T03:04:05.678Z`
-fn is_time(text: &str) -> bool {
-    let shape = |c: char| if c.is_ascii_digit() { '0' } else { c };
-    text.chars().map(shape).collect::<String>() == "0000-00-00T00:00:00.000Z"
-}
-
-fn map_texts(value: &Value, change: &dyn Fn(&str) -> String) -> Value {
-    match value {
-        Value::String(text) => change(text).into(),
-        Value::Array(values) => values.iter().map(|value| map_texts(value, change)).collect(),
-        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), map_texts(value, change))).collect(),
-        other => other.clone(),
     }
 }
 

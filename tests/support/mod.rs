@@ -9,4 +9,5 @@ pub mod fixture;
 pub mod history;
 pub mod raw;
 pub mod server;
+pub mod shape;
 pub mod wait;

@@ -13,7 +13,7 @@ use crate::scim::quirks::{Quirk, Quirks, create_from_filter, remove_listed_membe
 use crate::scim::resource::Member;
 use crate::scim::schema::{Attribute, Mutability, ResourceType, Schema, Type};
 use crate::scim::validate::value::{self, is_absent};
-use crate::scim::validate::{check_schemas, is_members, is_schemas, members, names_own_schema, required, secret};
+use crate::scim::validate::{check_schemas, is_members, is_schemas, members, required, secret};
 use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -142,7 +142,7 @@ impl Reader<'_> {
             }
             (_, Some(Value::Object(object))) => {
                 let mut seen = HashSet::new();
-                for (name, value) in object.iter().filter(|(name, value)| !names_own_schema(schema, name, value)) {
+                for (name, value) in object {
                     once(&mut seen, name)?;
                     let path = resolve(self.kind, &format!("{}:{name}", schema.id));
                     self.named(verb, &path.map_err(|error| undefined(&error))?, value)?;

@@ -11,6 +11,7 @@ mod bare_words_in_filters;
 mod booleans_as_strings;
 pub(in crate::scim) mod create_from_filter;
 mod dotted_names;
+mod extension_schemas;
 mod json_in_strings;
 mod literals;
 pub(in crate::scim) mod loose_formats;
@@ -49,6 +50,8 @@ pub enum Quirk {
     BooleansAsStrings,
     /// `"schemas": ["…:Group", "http://schemas.microsoft.com/…/Group"]`
     MicrosoftSchemas,
+    /// `"urn:…:2.0:User": {"schemas": ["urn:…:2.0:User"], "division": "Tours"}`
+    ExtensionSchemas,
     /// `emails[type eq "work"].value eq "ann@example.com"`
     ValuePathComparisons,
     /// `externalId eq jyoung`
@@ -95,7 +98,7 @@ struct Row {
 }
 
 /// Every quirk, in the order in which they rewrite: a later one sees what an earlier one made.
-const TABLE: [Row; 12] = [
+const TABLE: [Row; 13] = [
     row(Quirk::JsonInStrings, "json_in_strings", true, Rewrites { values: Some(json_in_strings::value), ..NOTHING }),
     row(Quirk::DottedNames, "dotted_names", true, Rewrites { operations: Some(dotted_names::operations), ..NOTHING }),
     row(Quirk::OwnId, "own_id", true, Rewrites { operations: Some(own_id::operations), ..NOTHING }),
@@ -113,6 +116,12 @@ const TABLE: [Row; 12] = [
         Rewrites { values: Some(booleans_as_strings::value), literals: Some(booleans_as_strings::literal), ..NOTHING },
     ),
     row(Quirk::MicrosoftSchemas, "microsoft_schemas", true, Rewrites { body: Some(microsoft_schemas::body), ..NOTHING }),
+    row(
+        Quirk::ExtensionSchemas,
+        "extension_schemas",
+        true,
+        Rewrites { operations: Some(extension_schemas::operations), body: Some(extension_schemas::body), ..NOTHING },
+    ),
     row(
         Quirk::ValuePathComparisons,
         "value_path_comparisons",

@@ -174,6 +174,24 @@ fn the_resources_own_id_is_passed_over() {
     assert_eq!(Patch::parse(&kind("User"), &patch(&kind("User"), "7", &on_path, Quirks::LENIENT), Quirks::LENIENT), Err(read_only));
 }
 
+/// 7643-3-01
+#[test]
+fn an_extension_may_say_whose_it_is() {
+    let given = |urns: Value| json!({"schemas": urns, "division": "d"});
+    let (own, meant) = (given(json!([ENTERPRISE_USER.to_lowercase()])), json!({"division": "d"}));
+    let on_path = |value: &Value| json!([{"op": "add", "path": ENTERPRISE_USER, "value": value}]);
+    operations_mean(Quirk::ExtensionSchemas, &on_path(&own), &on_path(&meant), ErrorKind::InvalidValue);
+    let pathless = |value: &Value| json!([{"op": "replace", "value": {"title": "t", ENTERPRISE_USER: value}}]);
+    operations_mean(Quirk::ExtensionSchemas, &pathless(&own), &pathless(&meant), ErrorKind::InvalidValue);
+    let of = |value: &Value| json!({ENTERPRISE_USER: value});
+    body_means(Quirk::ExtensionSchemas, &of(&own), &of(&meant), ErrorKind::InvalidValue);
+    for other in [json!([USER]), json!([ENTERPRISE_USER, USER]), json!([]), json!(ENTERPRISE_USER)] {
+        let body = message(&on_path(&given(other)));
+        assert_eq!(*patch(&kind("User"), "7", &body, Quirks::LENIENT), body);
+        assert!(Patch::parse(&kind("User"), &body, Quirks::LENIENT).is_err());
+    }
+}
+
 #[test]
 fn a_manager_as_a_string_is_one_with_this_id() {
     let path = format!("{ENTERPRISE_USER}:manager");

@@ -92,15 +92,6 @@ fn unknown_schema(kind: &ResourceType, urn: &str) -> Error {
     Error::invalid_syntax(format!("Schema '{}' is not one of the resource type {}.", shorten(urn), kind.name))
 }
 
-/// Whether a name in the object of an extension is a `schemas` that says no more than whose object it is. Clients that build it like
-/// a resource of that schema send it; it is neither stored nor wrong.
-pub(crate) fn names_own_schema(schema: &Schema, name: &str, value: &Value) -> bool {
-    let is_own = |urn: &Value| urn.as_str().is_some_and(|urn| schema.id.eq_ignore_ascii_case(urn));
-    name.eq_ignore_ascii_case("schemas")
-        && schema.attribute(name).is_none()
-        && value.as_array().is_some_and(|urns| urns.len() == 1 && urns.iter().all(is_own))
-}
-
 /// Remembers a name of an object; one that stands twice, in two spellings, is refused (7643-2.1-01).
 ///
 /// `seen` holds only names that are defined, so that it stays short whatever the client sends.
@@ -163,7 +154,7 @@ impl<'a> Reader<'a> {
         };
         let mut container = Object::new();
         let mut seen = Vec::new();
-        for (name, value) in given.iter().filter(|(name, value)| !names_own_schema(schema, name, value)) {
+        for (name, value) in given {
             let undefined = || Error::invalid_value(format!("Attribute '{}:{}' is not defined.", schema.id, shorten(name)));
             let attribute = schema.attribute(name).ok_or_else(undefined)?;
             once(&mut seen, &attribute.name)?;

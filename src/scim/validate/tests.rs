@@ -110,16 +110,6 @@ fn schemas_of_the_document_follows_from_what_is_present() {
     assert_eq!(refused(json!({ENTERPRISE_USER: 1})), invalid_value(&format!("Extension '{ENTERPRISE_USER}' must be an object.")));
 }
 
-#[test]
-fn an_extension_may_name_its_own_schema() {
-    let given = |urns: Value| json!({ENTERPRISE_USER: {"schemas": urns, "division": "d"}});
-    assert_eq!(created(given(json!([ENTERPRISE_USER.to_lowercase()]))), created(json!({ENTERPRISE_USER: {"division": "d"}})));
-    let undefined = invalid_value(&format!("Attribute '{ENTERPRISE_USER}:schemas' is not defined."));
-    for other in [json!([USER]), json!([ENTERPRISE_USER, USER]), json!([]), json!(ENTERPRISE_USER)] {
-        assert_eq!(refused(given(other)), undefined);
-    }
-}
-
 /// 7643-2.5-01 7644-3.3-02
 #[test]
 fn absent_null_and_an_empty_array_are_one_state() {

@@ -134,11 +134,6 @@ fn an_extension_comes_and_goes_with_its_attributes() {
             json!([{"op": "add", "path": ENTERPRISE_USER, "value": {"manager": {"value": "7", "displayName": "x"}}}]),
             with(json!({"manager": {"value": "7"}})),
         ),
-        (
-            json!({}),
-            json!([{"op": "add", "path": ENTERPRISE_USER, "value": {"schemas": [ENTERPRISE_USER], "division": "v"}}]),
-            with(json!({"division": "v"})),
-        ),
     ]);
     let mut kind = ResourceType::clone(&kind("User"));
     kind.extensions[0].required = true;

@@ -51,6 +51,11 @@ async fn built(store: &Sqlite, mut meanwhile: impl AsyncFnMut()) {
     tokio::time::timeout(Duration::from_mins(1), whole).await.expect("the indexes are built");
 }
 
+/// The users in an order in which those that a building has visited and those that it has not take turns.
+fn from_both_ends(turn: usize) -> usize {
+    if turn.is_multiple_of(2) { turn / 2 } else { USERS - 1 - turn / 2 }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_index_is_built_while_others_write() {
     let folder = TempDir::new().expect("a folder");
@@ -60,8 +65,7 @@ async fn an_index_is_built_while_others_write() {
     let store = Sqlite::open(opening(&folder, &registry)).expect("a store");
     let mut moved = 0;
     built(&store, async || {
-        // From both ends, so that rows that were visited and rows that were not are written.
-        let number = if moved % 2 == 0 { moved / 2 } else { USERS - 1 - moved / 2 };
+        let number = from_both_ends(moved);
         let (id, before) = (format!("u{number}"), titled(number, &format!("t{}", number % 10)));
         let mut change = shape.replace(key(USER, &id), &before, &titled(number, "moved"));
         change.guard = Guard { revision: Some(1), ..Guard::default() };
@@ -81,7 +85,7 @@ async fn an_index_is_built_while_others_write() {
     assert_eq!(total, (USERS - moved) as u64);
 }
 
-/// What it was, and what it is next: some users lose their title, some get one, and some come with or without.
+/// Some users lose their title, some get it back or go, and some come without one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_has_no_value_is_known_when_an_index_is_built() {
     let folder = TempDir::new().expect("a folder");
@@ -91,7 +95,7 @@ async fn who_has_no_value_is_known_when_an_index_is_built() {
     let store = Sqlite::open(opening(&folder, &registry)).expect("a store");
     let mut moved = 0;
     built(&store, async || {
-        let number = if moved % 2 == 0 { moved / 2 } else { USERS - 1 - moved / 2 };
+        let number = from_both_ends(moved);
         let (id, titled, bare) = (format!("u{number}"), titled(number, &format!("t{}", number % 10)), user(&format!("u{number}")));
         let mut changes = vec![shape.replace(key(USER, &id), &titled, &bare)];
         match moved % 5 {
