@@ -4,7 +4,7 @@ use crate::support::client::{Client, encode};
 use crate::support::fixture::{ENTERPRISE, add_member, group, group_of, patch_of, remove_member, user, user_with};
 use crate::support::server::{Server, Settings};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The userNames that a filter finds, as a client that encodes its query writes it.
 async fn found(client: &Client, filter: &str) -> Vec<String> {
@@ -74,7 +74,8 @@ async fn unknown_members_are_rejected_by_name_where_the_operator_wants_it() {
 /// One more member of a large group took others minutes (wso2 product-is #8876, identity-inbound-provisioning #178).
 #[tokio::test]
 async fn one_more_member_of_fifty_thousand_is_soon_in() {
-    const SOON: Duration = Duration::from_secs(5);
+    // A client gives up at some time; this one early.
+    const PATIENCE: Duration = Duration::from_secs(5);
     let server = Server::start(&Settings::default());
     let client = server.client();
     let path = format!("/Groups/{}?excludedAttributes=members", client.post("/Groups", &group("all")).await.id());
@@ -88,10 +89,8 @@ async fn one_more_member_of_fifty_thousand_is_soon_in() {
         remove_member("m-0-0"),
         patch_of(json!([{"op": "Remove", "path": "members", "value": [{"value": "m-9-1"}]}])),
     ] {
-        let started = Instant::now();
-        let answer = client.patch(&path, &body).await;
+        let answer = tokio::time::timeout(PATIENCE, client.patch(&path, &body)).await.expect("an answer in time");
         assert!(matches!(answer.status, 200 | 204), "{}", answer.text());
-        assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
     }
 }
 

@@ -31,6 +31,14 @@ async fn filled(folder: &TempDir) -> Fixture {
     shape
 }
 
+/// The database of [`filled`], opened again with titles to be indexed, and how documents are indexed then.
+async fn asked_for_titles(folder: &TempDir) -> (Fixture, Sqlite) {
+    filled(folder).await;
+    let registry = with_titles();
+    let store = Sqlite::open(opening(folder, &registry)).expect("a store");
+    (Fixture { registry, ..Fixture::new("memory") }, store)
+}
+
 async fn search(store: &Sqlite, registry: &Registry, text: &str) -> Found {
     let kind = registry.by_code(USER).expect("User");
     let filter = filter::resolve(kind, &filter::parse(text).expect(text)).expect(text);
@@ -59,10 +67,7 @@ fn from_both_ends(turn: usize) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_index_is_built_while_others_write() {
     let folder = TempDir::new().expect("a folder");
-    filled(&folder).await;
-    let registry = with_titles();
-    let shape = Fixture { registry: Arc::clone(&registry), ..Fixture::new("memory") };
-    let store = Sqlite::open(opening(&folder, &registry)).expect("a store");
+    let (shape, store) = asked_for_titles(&folder).await;
     let mut moved = 0;
     built(&store, async || {
         let number = from_both_ends(moved);
@@ -74,11 +79,11 @@ async fn an_index_is_built_while_others_write() {
     })
     .await;
     assert!(moved > 0);
-    let found = search(&store, &registry, r#"title eq "moved""#).await;
+    let found = search(&store, &shape.registry, r#"title eq "moved""#).await;
     assert_eq!((found.total, found.visited), (moved as u64, moved as u64));
     let mut total = 0;
     for title in 0..10 {
-        let found = search(&store, &registry, &format!(r#"title eq "t{title}""#)).await;
+        let found = search(&store, &shape.registry, &format!(r#"title eq "t{title}""#)).await;
         assert_eq!(found.visited, found.total);
         total += found.total;
     }
@@ -89,10 +94,7 @@ async fn an_index_is_built_while_others_write() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_has_no_value_is_known_when_an_index_is_built() {
     let folder = TempDir::new().expect("a folder");
-    filled(&folder).await;
-    let registry = with_titles();
-    let shape = Fixture { registry: Arc::clone(&registry), ..Fixture::new("memory") };
-    let store = Sqlite::open(opening(&folder, &registry)).expect("a store");
+    let (shape, store) = asked_for_titles(&folder).await;
     let mut moved = 0;
     built(&store, async || {
         let number = from_both_ends(moved);
