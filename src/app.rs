@@ -9,6 +9,7 @@ use crate::base::id::{Ids, Tenant, TimeOrderedIds};
 use crate::base::limits::Limits;
 use crate::base::secret::{Entropy, Secret, SystemEntropy};
 use crate::config::Settings;
+use crate::delivery::{self, Delivery, KeysError, Running, StartFailure};
 use crate::engine::{Engine, Parts, Switches};
 use crate::http::{self, Context, Page, PatchAnswer, Surface};
 use crate::scim::schema::Registry;
@@ -48,6 +49,7 @@ pub struct Builder {
     ids: Arc<dyn Ids>,
     entropy: Arc<dyn Entropy>,
     switches: Switches,
+    delivery: delivery::Settings,
     surface: Surface,
     credentials: Vec<Credential>,
 }
@@ -62,6 +64,7 @@ impl Gateway {
             ids: Arc::new(TimeOrderedIds),
             entropy: Arc::new(SystemEntropy),
             switches: Switches::default(),
+            delivery: delivery::Settings::default(),
             surface: Surface::default(),
             credentials: Vec::new(),
         }
@@ -72,9 +75,50 @@ impl Gateway {
         http::router(&self.context)
     }
 
-    /// Serves until `shutdown` ends and the requests in flight are answered. Fails when the listener cannot be used.
+    /// Begins to deliver events: for a router in a program's own server, within a tokio runtime. [`serve`](Self::serve) does it by
+    /// itself. `origin` is where that server can be reached, such as `http://127.0.0.1:8000`: it names this installation in events unless
+    /// a public URL or an issuer is set. Keep what is returned, and [stop](Running::stop) it when the last request has been answered;
+    /// [`close`](Self::close) before that ends the requests that wait for events. Fails when the ledger cannot be
+    /// used, and when a stream of the configuration cannot be as it says.
+    ///
+    /// ```no_run
+    /// # async fn example(gateway: carillon::app::Gateway) -> Result<(), Box<dyn std::error::Error>> {
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
+    /// let running = gateway.start("http://127.0.0.1:8000").await?;
+    /// let router: axum::Router = gateway.router();
+    /// // … serve it; when it is told to stop:
+    /// gateway.close();
+    /// // … and when every request has been answered:
+    /// running.stop().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn start(&self, origin: &str) -> Result<Running, StartFailure> {
+        self.context.delivery.listens_at(origin);
+        self.context.delivery.start().await
+    }
+
+    /// Answers every request that waits for events, now and from now on.
+    pub fn close(&self) {
+        self.context.delivery.close();
+    }
+
+    /// Serves and delivers until `shutdown` ends, the requests in flight are answered and what was delivered is kept. Fails when the
+    /// listener or the ledger cannot be used.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
-        http::serve(listener, self.router(), self.context, shutdown).await
+        let running = self.start(&format!("http://{}", listener.local_addr()?)).await.map_err(io::Error::other)?;
+        self.serve_started(listener, running, shutdown).await
+    }
+
+    async fn serve_started(
+        self,
+        listener: TcpListener,
+        running: Running,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        let served = http::serve(listener, self.router(), self.context, shutdown).await;
+        running.stop().await;
+        served
     }
 }
 
@@ -118,6 +162,13 @@ impl Builder {
     #[must_use]
     pub fn switches(mut self, switches: Switches) -> Self {
         self.switches = switches;
+        self
+    }
+
+    /// How events are delivered. What the [switches](Self::switches), the base path and the public URL say of it counts before this.
+    #[must_use]
+    pub fn delivery(mut self, settings: delivery::Settings) -> Self {
+        self.delivery = settings;
         self
     }
 
@@ -184,13 +235,36 @@ impl Builder {
         self
     }
 
-    /// Puts it together. Fails when the memory store, which stands in where none is given, does not open.
+    /// Whether `/metrics` needs no credential; by default it needs one that may do everything.
+    #[must_use]
+    pub fn metrics_public(mut self, is_public: bool) -> Self {
+        self.surface.metrics_public = is_public;
+        self
+    }
+
+    /// Puts it together, and makes the process record what `/metrics` tells, unless the program has installed a recorder of metrics
+    /// before: that one stays, and the gateway records there. Fails when the memory store, which stands in where none is given, does not open.
     pub fn build(mut self) -> Result<Gateway, StoreError> {
         let backend = match self.backend.take() {
             Some(backend) => backend,
             None => backends::open("memory", self.opening(PathBuf::new()))?,
         };
         self.surface.event_mode = self.switches.event_mode;
+        let delivery = Delivery::new(delivery::Parts {
+            ledger: Arc::clone(&backend.ledger),
+            registry: Arc::clone(&backend.registry),
+            clock: Arc::clone(&self.clock),
+            ids: Arc::clone(&self.ids),
+            entropy: Arc::clone(&self.entropy),
+            settings: delivery::Settings {
+                issuer: self.switches.issuer.clone(),
+                audience: self.switches.audience.clone(),
+                mode: self.switches.event_mode,
+                base_path: self.surface.base_path.clone(),
+                public_url: self.surface.public_url.clone(),
+                ..self.delivery
+            },
+        });
         let parts = Parts {
             backend,
             clock: self.clock,
@@ -200,7 +274,7 @@ impl Builder {
             switches: self.switches,
         };
         let authenticator = Authenticator::new(self.credentials);
-        Ok(Gateway { context: Arc::new(Context::new(Engine::new(parts), authenticator, self.surface)) })
+        Ok(Gateway { context: Arc::new(Context::new(Engine::new(parts), Arc::new(delivery), authenticator, self.surface)) })
     }
 
     fn opening(&self, data_path: PathBuf) -> Opening {
@@ -235,6 +309,20 @@ pub enum StartError {
         /// What the operating system or the store says.
         source: io::Error,
     },
+    /// What is sealed in the data folder cannot be opened, or the signing keys cannot be read.
+    #[error("DATA_PATH {path}: signing keys: {source}")]
+    SigningKeys {
+        /// The data folder.
+        path: String,
+        /// What is wrong with them.
+        source: KeysError,
+    },
+    /// What is kept of delivery cannot be read, or a stream of the configuration cannot be as it says.
+    #[error("{source}")]
+    Delivery {
+        /// What is in the way.
+        source: StartFailure,
+    },
     /// The address cannot be listened on, or the runtime does not start.
     #[error("HOST {host}, PORT {port}: {source}")]
     Listener {
@@ -254,9 +342,14 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
     let (host, port) = (settings.server.host.clone(), settings.server.port);
     let base_path = settings.server.base_path.clone();
     let dump = settings.dump_resources.clone().as_deref().map(Dump::open).transpose()?;
+    let path = settings.store.data_path.display().to_string();
     let gateway = assemble(settings)?;
     warn_of_retired(&gateway);
-    serve(&gateway, &host, port, &base_path, dump)
+    let failed = |failure| match failure {
+        StartFailure::Keys(source) => StartError::SigningKeys { path: path.clone(), source },
+        source => StartError::Delivery { source },
+    };
+    serve(&gateway, (&host, port), &base_path, dump, failed)
 }
 
 /// Types that are no longer configured: their resources stay, and nobody can reach them.
@@ -300,11 +393,16 @@ impl Dump {
 }
 
 fn assemble(settings: Settings) -> Result<Gateway, StartError> {
-    let Settings { server, store, switches, patch_answer, limits, schemas, mut api_keys, me_user_name, named_keys, .. } = settings;
-    let mut builder =
-        Gateway::builder().registry(Arc::new(schemas.registry)).switches(switches).limits(limits).base_path(server.base_path);
-    builder =
-        builder.trusted_proxies(server.trusted_proxies).patch_answer(patch_answer).shutdown_delay_ms(server.shutdown_delay_ms);
+    let Settings {
+        server, store, switches, delivery, patch_answer, limits, schemas, mut api_keys, me_user_name, named_keys, ..
+    } = settings;
+    let mut builder = Gateway::builder().registry(Arc::new(schemas.registry)).switches(switches).delivery(delivery);
+    builder = builder.limits(limits).base_path(server.base_path);
+    builder = builder
+        .trusted_proxies(server.trusted_proxies)
+        .patch_answer(patch_answer)
+        .shutdown_delay_ms(server.shutdown_delay_ms)
+        .metrics_public(server.metrics_public);
     if let Some(url) = server.public_url {
         builder = builder.public_url(url);
     }
@@ -339,20 +437,22 @@ fn generated_key(folder: Option<&PathBuf>, entropy: &dyn Entropy) -> io::Result<
     Ok(generated.key)
 }
 
-fn serve(gateway: &Gateway, host: &str, port: u16, base_path: &str, dump: Option<Dump>) -> Result<(), StartError> {
+fn serve(
+    gateway: &Gateway,
+    (host, port): (&str, u16),
+    base_path: &str,
+    dump: Option<Dump>,
+    failed: impl Fn(StartFailure) -> StartError,
+) -> Result<(), StartError> {
     let refused = |source| StartError::Listener { host: host.to_owned(), port, source };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(refused)?;
     runtime.block_on(async {
-        let served = gateway.clone();
-        let address = async {
-            let listener = TcpListener::bind((host, port))?;
-            let address = listener.local_addr()?;
-            let shutdown = shutdown_signal()?;
-            say(&format!("Carillon listens on http://{address}{base_path}/"));
-            served.serve(listener, shutdown).await?;
-            Ok(address)
-        };
-        let address = address.await.map_err(refused)?;
+        let listener = TcpListener::bind((host, port)).map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        let running = gateway.start(&format!("http://{address}")).await.map_err(failed)?;
+        let shutdown = shutdown_signal().map_err(refused)?;
+        say(&format!("Carillon listens on http://{address}{base_path}/"));
+        gateway.clone().serve_started(listener, running, shutdown).await.map_err(refused)?;
         let Some(dump) = dump else { return Ok(()) };
         let origin = gateway.context.surface.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
         dump.write(gateway, &format!("{origin}{base_path}")).await

@@ -23,6 +23,7 @@
 //! | F6 | `cli`, [`app`], [`config`] | commands, the composition root, settings |
 //! | F5 | [`http`] | thin: extract, call the engine, respond |
 //! | F4 | [`engine`] | the use cases: create, replace, modify, delete, query; plan, then commit once |
+//! | F4 | [`delivery`] | from the log to the receivers: streams, push, poll, signing keys, retention |
 //! | F3 | [`auth`] | credential → caller |
 //! | F2 | [`store`] | the ports, the unit of commit, the backends |
 //! | F1 | [`scim`], [`event`] | the protocol and the events as pure functions |
@@ -33,6 +34,7 @@ pub mod auth;
 pub mod base;
 pub mod cli;
 pub mod config;
+pub mod delivery;
 pub mod engine;
 pub mod event;
 pub mod http;

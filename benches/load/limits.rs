@@ -31,6 +31,38 @@ pub(crate) const PATCH_TO_BARE: Limit = Limit::AtLeast(0.4);
 pub(crate) const MEMBER_LARGE_TO_SMALL: Limit = Limit::AtMost(1.5);
 /// Anonymous resident memory of the server after loading the users and reading them all, in MB (10^6 bytes).
 pub(crate) const MEMORY_MB: Limit = Limit::AtMost(60.0);
+/// Durable POST in users a second with a poll stream that is caught up, to the same without any stream.
+pub(crate) const POLL_TO_NONE: Limit = Limit::AtLeast(0.85);
+/// Durable POST in users a second until the last of them is pushed, to the same without any stream.
+pub(crate) const PUSH_TO_NONE: Limit = Limit::AtLeast(0.5);
+/// From the commit of a write to the arrival of its event at a push receiver when nothing else happens, 99th percentile in milliseconds.
+pub(crate) const PUSH_IDLE_MS: Limit = Limit::AtMost(15.0);
+/// SETs a second of one push stream of [`LANES`] lanes to a receiver that takes [`RECEIVER_TAKES`] for each.
+pub(crate) const PUSH_LANES: Limit = Limit::AtLeast(600.0);
+/// Draining a feed by poll in SETs a second, to a loop that renders and signs the same SETs in memory on one core.
+pub(crate) const DRAIN_TO_MEMORY: Limit = Limit::AtLeast(0.5);
+/// From a commit to the answers of all who wait, 99th percentile in milliseconds.
+pub(crate) const WAKE_MS: Limit = Limit::AtMost(250.0);
+/// How late healthy push streams are beside a dead and a slow receiver, 99th percentile, to the same without these two.
+pub(crate) const FAIR_LATE: Limit = Limit::AtMost(1.5);
+/// The time of a SCIM POST beside a dead and a slow receiver, median, to the same without these two: what is above 1 is noise.
+pub(crate) const FAIR_WRITE: Limit = Limit::AtMost(1.2);
+
+/// Lanes of a push stream, and of the one that must keep pace with all the writes that there can be.
+pub(crate) const LANES: u8 = 8;
+pub(crate) const LANES_BESIDE_WRITES: u8 = 16;
+/// How long the receiver of [`PUSH_LANES`] takes for each SET.
+pub(crate) const RECEIVER_TAKES: Duration = Duration::from_millis(10);
+/// How long the slow receiver of [`FAIR_LATE`] takes.
+pub(crate) const SLOW_RECEIVER_TAKES: Duration = Duration::from_secs(5);
+/// How often somebody writes while fairness is measured.
+pub(crate) const FAIR_WRITE_EVERY: Duration = Duration::from_millis(50);
+/// Writes before the latency of a push counts.
+pub(crate) const PUSH_WARM_UP: usize = 5;
+/// A stream keeps pace when its last event arrives so soon after the last write of a round.
+pub(crate) const KEEPING_PACE: Duration = Duration::from_secs(1);
+/// Longest that a receiver may wait for everything that was written.
+pub(crate) const CATCHING_UP: Duration = Duration::from_mins(2);
 
 /// Users of a page.
 pub(crate) const PAGE: usize = 100;
@@ -76,6 +108,18 @@ pub(crate) struct Scale {
     pub(crate) members_small: usize,
     /// Members added to each group in one round.
     pub(crate) members_added: usize,
+    /// Writes whose events' way to a push receiver is timed.
+    pub(crate) pushes_idle: usize,
+    /// Events of the backlog that is pushed over lanes.
+    pub(crate) backlog: usize,
+    /// Events of the feed that is drained.
+    pub(crate) drained: usize,
+    /// Streams that wait for one commit.
+    pub(crate) waiting: usize,
+    /// Push streams of the measurement of fairness, the dead and the slow one among them.
+    pub(crate) streams: usize,
+    /// How long somebody writes in one run of it.
+    pub(crate) fair_time: Duration,
 }
 
 impl Scale {
@@ -90,6 +134,12 @@ impl Scale {
         members_large: 100_000,
         members_small: 10,
         members_added: 100,
+        pushes_idle: 200,
+        backlog: 5_000,
+        drained: 50_000,
+        waiting: 500,
+        streams: 100,
+        fair_time: Duration::from_secs(6),
     };
 
     /// A run of some seconds that only shows that the program works: the numbers mean little.
@@ -103,5 +153,11 @@ impl Scale {
         members_large: 1_000,
         members_small: 10,
         members_added: 10,
+        pushes_idle: 5,
+        backlog: 200,
+        drained: 2_000,
+        waiting: 50,
+        streams: 12,
+        fair_time: Duration::from_millis(400),
     };
 }

@@ -3,7 +3,8 @@
 //! ```sh
 //! cargo bench --bench load                          # all lines, about ten minutes
 //! cargo bench --bench load -- --quick               # some seconds: shows that it works, its numbers mean little
-//! cargo bench --bench load -- --only create,patch   # some lines: start, read, filter, list, create, bulk, patch, member, memory
+//! cargo bench --bench load -- --only create,patch   # some lines: start, read, filter, list, create, bulk, patch, member, memory,
+//!                                                   # and of delivery: poll, push, lanes, drain, wake, fair
 //! cargo bench --bench load -- --users-large 200000  # a smaller large store
 //! cargo bench --bench load -- --strict              # exit code 1 when a limit is missed
 //! ```
@@ -14,7 +15,11 @@
 //! - reads: bare axum, in a process of its own, that sends the same bytes;
 //! - durable writes: a bare loop over rusqlite that commits the same rows, 64 users a transaction, into a copy of the same
 //!   file. Only the transactions are counted, not what prepares their rows. What the rows are is learnt from the server's
-//!   own database ([`learn`]), so that the loop cannot fall behind the schema.
+//!   own database ([`learn`]), so that the loop cannot fall behind the schema;
+//! - delivery: the same server without streams (`poll`: a stream that long-polls and acknowledges all the time; `push`: a stream that
+//!   keeps pace, and how soon an event arrives when nothing else happens), a loop that renders and signs the same SETs in memory
+//!   (`drain`), the same streams without a dead and a slow receiver among them (`fair`). `lanes` (a receiver that takes its time) and
+//!   `wake` (many long polls, one commit) are held against amounts.
 //!
 //! Limits and amounts: [`limits`].
 
@@ -26,9 +31,11 @@ mod limits;
 mod lines;
 mod person;
 mod random;
+mod receiver;
 mod replay;
 mod report;
 mod server;
+mod stream;
 
 use lab::Lab;
 use limits::Scale;
@@ -40,7 +47,10 @@ use tokio::runtime::Builder;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// The lines that `--only` knows.
-const LINES: [&str; 9] = ["start", "read", "filter", "list", "create", "bulk", "patch", "member", "memory"];
+const LINES: [&str; 15] = [
+    "start", "read", "filter", "list", "create", "bulk", "patch", "member", "memory", "poll", "push", "lanes", "drain", "wake",
+    "fair",
+];
 
 #[derive(Debug)]
 struct Options {
@@ -105,6 +115,8 @@ async fn run() -> Result<bool> {
         return Ok(true);
     }
     let options = Options::parse(arguments)?;
+    // Before the first signature: the loop in memory signs as the server does.
+    carillon::base::crypto::install_crypto();
     let lab = Lab::build(options.scale).await?;
     let mut report = Report::new();
     if options.wants(&["start"]) {
@@ -117,6 +129,9 @@ async fn run() -> Result<bool> {
     }
     if options.wants(&["create", "bulk", "patch"]) {
         lines::writes::measure(&lab, &options.only, &mut report).await?;
+    }
+    if options.wants(&["poll", "push", "lanes", "drain", "wake", "fair"]) {
+        lines::delivery::measure(&lab, &options.only, &mut report).await?;
     }
     Ok(report.passes() || !options.strict)
 }

@@ -29,6 +29,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// The product over an embedded store in a folder, with these settings in a file there.
+    pub(crate) fn start_with(folder: &Path, settings: &str) -> Result<Self> {
+        std::fs::write(folder.join("carillon.toml"), settings)?;
+        Self::start(folder)
+    }
+
     /// The product over an embedded store in a folder.
     pub(crate) fn start(folder: &Path) -> Result<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_carillon"));
@@ -102,6 +108,18 @@ impl Server {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).ok_or("no RssAnon")?;
         Ok(line.trim().trim_end_matches("kB").trim().parse::<u64>()? * 1024)
+    }
+
+    /// How many times the process has this file, or what belongs to it (`-wal`, `-shm`), open.
+    pub(crate) fn open(&self, file: &Path) -> Result<u32> {
+        let name = file.to_string_lossy();
+        let mut count = 0;
+        for entry in std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))? {
+            // One that was closed meanwhile is not open.
+            let Ok(target) = std::fs::read_link(entry?.path()) else { continue };
+            count += u32::from(target.to_string_lossy().starts_with(&*name));
+        }
+        Ok(count)
     }
 
     /// Processor time used so far, in microseconds, to 10 ms.

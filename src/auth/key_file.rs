@@ -49,6 +49,15 @@ pub fn read_or_generate(folder: &Path, entropy: &dyn Entropy) -> io::Result<Gene
     }
 }
 
+/// The key of a data folder, for a process that does not hold its lock; `None` when none has been made.
+pub fn read(folder: &Path) -> io::Result<Option<Secret>> {
+    match std::fs::read_to_string(folder.join(NAME)) {
+        Ok(text) => Ok(Some(Secret::new(text.trim())).filter(|key| !key.expose().is_empty())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Written under another name first: a key file is whole or not there.
 fn write(folder: &Path, path: &Path, key: &Secret) -> io::Result<()> {
     let partial = path.with_extension("partial");

@@ -1,10 +1,14 @@
 //! F3: from a credential to the caller.
 
 pub mod key_file;
+mod scope;
 
 use crate::base::id::Tenant;
 use crate::base::secret::{Secret, TokenDigest};
+use crate::scim::error::{Error, ErrorKind, Result};
 use std::sync::Arc;
+
+pub use scope::{Scope, Scopes};
 
 /// The principal of every key that has no name of its own.
 pub const API_KEY_PRINCIPAL: &str = "api-key";
@@ -18,6 +22,23 @@ pub struct Caller {
     pub tenant: Tenant,
     /// The `userName` of the user that `/Me` is for it (RFC 7644 §3.11): a person's, so that it is not printed.
     pub user_name: Option<Secret>,
+    /// What it may do: its key's, so that two keys of one principal may differ.
+    pub scopes: Scopes,
+}
+
+impl Caller {
+    /// Whether it may do this.
+    pub fn may(&self, scope: Scope) -> bool {
+        self.scopes.contains(scope)
+    }
+
+    /// Fails with [`ErrorKind::OutOfScope`] when it may not.
+    pub fn needs(&self, scope: Scope) -> Result<()> {
+        if self.may(scope) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::OutOfScope(scope.name()), format!("The credential does not have the scope '{scope}'.")))
+    }
 }
 
 /// A static key, and who it stands for. Several keys may stand for one principal: that is how a key is rotated.
@@ -29,12 +50,14 @@ pub struct Credential {
     pub key: Secret,
     /// The `userName` of the user that `/Me` is.
     pub user_name: Option<Secret>,
+    /// What it allows.
+    pub scopes: Scopes,
 }
 
 impl Credential {
-    /// A key without a name of its own.
+    /// A key without a name of its own, which allows everything.
     pub fn of_api_key(key: Secret) -> Self {
-        Self { principal: API_KEY_PRINCIPAL.into(), key, user_name: None }
+        Self { principal: API_KEY_PRINCIPAL.into(), key, user_name: None, scopes: Scopes::default() }
     }
 }
 
@@ -47,8 +70,8 @@ pub struct Authenticator {
 impl Authenticator {
     /// Every key acts as its principal, in the first tenant.
     pub fn new(credentials: impl IntoIterator<Item = Credential>) -> Self {
-        let kept = |Credential { principal, key, user_name }| {
-            (TokenDigest::of(key.expose()), Arc::new(Caller { principal, tenant: Tenant(0), user_name }))
+        let kept = |Credential { principal, key, user_name, scopes }| {
+            (TokenDigest::of(key.expose()), Arc::new(Caller { principal, tenant: Tenant(0), user_name, scopes }))
         };
         Self { keys: credentials.into_iter().map(kept).collect() }
     }
@@ -85,6 +108,7 @@ mod tests {
             principal: principal.into(),
             key: Secret::new(key),
             user_name: (principal == "okta").then(|| Secret::new("ann")),
+            scopes: Scopes::default(),
         };
         let authenticator =
             Authenticator::new([credential("entra", "old"), credential("entra", "new"), credential("okta", "third")]);

@@ -3,6 +3,7 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// A separate directory with its own resources, tokens and feeds, interned as a small integer.
@@ -93,6 +94,40 @@ pub struct EventId(pub Uuid);
 impl fmt::Display for EventId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.simple().fmt(formatter)
+    }
+}
+
+/// The identity of a stream: a name from the configuration, or a UUID. It is a segment of its URI, of unreserved characters alone
+/// (SSF §8.1.1).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(Arc<str>);
+
+impl StreamId {
+    /// Longest, in bytes.
+    pub const BYTES: usize = 128;
+
+    /// Reads an identifier; `None` when it is empty, too long, or holds what is not unreserved (RFC 3986 §2.3).
+    pub fn parse(text: &str) -> Option<Self> {
+        let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        let is_one = (1..=Self::BYTES).contains(&text.len()) && text.bytes().all(unreserved) && text != "." && text != "..";
+        is_one.then(|| Self(text.into()))
+    }
+
+    /// As it is spelled.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<Uuid> for StreamId {
+    fn from(uuid: Uuid) -> Self {
+        Self(uuid.to_string().into())
+    }
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
     }
 }
 

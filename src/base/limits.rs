@@ -27,6 +27,8 @@ pub struct Limits {
     pub bulk_operations: usize,
     /// Age at which a cursor expires, in seconds.
     pub cursor_seconds: u64,
+    /// Longest time that a request waits for events, in seconds; at most [`POLL_WAIT_SECONDS`].
+    pub poll_wait_seconds: u64,
 }
 
 impl Default for Limits {
@@ -43,6 +45,7 @@ impl Default for Limits {
             scans: 4,
             bulk_operations: 1_000,
             cursor_seconds: 24 * 60 * 60,
+            poll_wait_seconds: 30,
         }
     }
 }
@@ -175,3 +178,226 @@ pub const SCHEMA_ATTRIBUTES: usize = 2_000;
 pub const EXTENSIONS_PER_TYPE: usize = 64;
 /// Most resource types.
 pub const RESOURCE_TYPES: usize = 256;
+/// Most unresolved events of a stream that are before its receiver at a time; a stream that has so many waits.
+pub const WINDOW_EVENTS: usize = 1_000;
+/// What those may come to, in bytes, about.
+pub const WINDOW_BYTES: usize = 8 * 1024 * 1024;
+/// Most events of the end of the log that are kept in memory for all streams.
+pub const TAIL_EVENTS: usize = 8_192;
+/// What those may come to, in bytes, about.
+pub const TAIL_BYTES: usize = 32 * 1024 * 1024;
+/// Most events that are read from the log at once, to follow it.
+pub const TAIL_READ_EVENTS: usize = 2_048;
+/// Time after which the end of the log is looked at without a wake-up, in milliseconds.
+pub const TAIL_PATIENCE_MS: u64 = 1_000;
+/// Time after which a log that could not be read is read again, in milliseconds.
+pub const TAIL_RETRY_MS: u64 = 250;
+/// Time that deliveries under way get on shutdown, in milliseconds.
+pub const DELIVERY_STOP_MS: u64 = 10_000;
+/// Time after which the streams that are kept are read again without a wake-up, in milliseconds.
+pub const STREAMS_PATIENCE_MS: u64 = 30_000;
+/// Most streams of an installation that are made by request.
+pub const STREAMS: usize = 1_000;
+/// Most events that are kept in the log when nothing else is said.
+pub const RETAINED_EVENTS: u64 = 1_000_000;
+/// Greatest age of an event in the log when nothing else is said, in milliseconds: 30 days.
+pub const RETAINED_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
+/// Time between two looks at what the log no longer needs to keep, in milliseconds.
+pub const RETENTION_LOOK_MS: u64 = 1_000;
+/// Most events that one commit takes from the beginning of the log: some milliseconds of work.
+pub const RETENTION_STEP_EVENTS: u64 = 500;
+/// Time that writers have for themselves between two such commits, in milliseconds.
+pub const RETENTION_PAUSE_MS: u64 = 10;
+/// Time between two changes of the gap of a disabled stream, which grows as the log is trimmed, in milliseconds.
+pub const RETENTION_SETTLE_MS: u64 = 60_000;
+/// Most streams of which `/metrics` tells how far each is.
+pub const OBSERVED_STREAMS: usize = 1_000;
+/// Most events that are looked at to find the oldest one that a stream has not resolved.
+pub const OBSERVED_EVENTS: usize = 256;
+/// Time for which what was seen of the streams is told again, in milliseconds.
+pub const OBSERVE_MS: u64 = 1_000;
+/// Time between two counts of what the histograms of `/metrics` hold, in milliseconds.
+pub const METRICS_UPKEEP_MS: u64 = 5_000;
+/// Most times that a change of a stream is tried again that somebody else's change made stale.
+pub const STREAM_CHANGES: usize = 16;
+/// Time that a reader who may just have written waits for the end of the log to be read, in milliseconds, before it reads by itself.
+pub const TAIL_CATCH_UP_MS: u64 = 50;
+/// Largest [`Limits::poll_wait_seconds`]: below what proxies let a connection be idle.
+pub const POLL_WAIT_SECONDS: u64 = 60;
+/// Largest body of a poll, in bytes.
+pub const POLL_BODY_BYTES: usize = 1024 * 1024;
+/// Most SETs that one poll may acknowledge and refuse together.
+pub const POLL_ACKNOWLEDGEMENTS: usize = 1_000;
+/// Most SETs in the answer to one poll.
+pub const POLL_EVENTS: usize = 500;
+/// What their events may come to, in bytes, about; the event that passes it is the last.
+pub const POLL_BYTES: usize = 4 * 1024 * 1024;
+/// Time after which a SET that was polled and not acknowledged is delivered again, in milliseconds.
+pub const POLL_LEASE_MS: u64 = 60_000;
+/// Time that a poll which an event has woken waits for more of the same burst, in milliseconds.
+pub const POLL_DEBOUNCE_MS: u64 = 10;
+/// Most polls of one stream that wait at a time; a further one takes the place of the oldest, which is answered empty.
+pub const POLL_WAITERS_PER_STREAM: usize = 2;
+/// Most requests of a node that wait for events at a time; a further one is answered 503.
+pub const POLL_WAITERS: usize = 20_000;
+/// SETs that are rendered and signed in one piece of work; more of them are shared among the cores.
+pub const POLL_RENDERED_TOGETHER: usize = 32;
+/// Dead letters that are read at a time to be delivered once more.
+pub const POLL_LETTERS: usize = 100;
+/// Time after which what is kept in memory of a stream that nobody polls is forgotten, in milliseconds.
+pub const POLL_IDLE_MS: u64 = 300_000;
+/// Time between two moves of the cursors of polled streams over events that are not theirs, in milliseconds.
+pub const POLL_KEEP_MS: u64 = 1_000;
+/// Times that an acknowledgement is tried on a stream that is being replayed.
+pub const POLL_TRIES: usize = 4;
+/// Size of the pieces in which an answer to a poll is handed to its connection, in bytes: its SETs are out once the last one is.
+pub const POLL_PIECE_BYTES: usize = 16 * 1024;
+/// Longest error code of a refused SET that is kept, in bytes.
+pub const SET_ERROR_BYTES: usize = 128;
+/// Longest description of a refused SET that is kept, in bytes.
+pub const SET_ERROR_DESCRIPTION_BYTES: usize = 1_024;
+/// Most readers that follow feeds as Server-Sent Events at a time; a further one is answered 503.
+pub const FEED_FOLLOWERS: usize = 1_000;
+/// Events that are read at a time for such a reader.
+pub const FEED_FOLLOWED_EVENTS: usize = 64;
+/// Time between two signs of life to such a reader, in milliseconds.
+pub const FEED_HEARTBEAT_MS: u64 = 15_000;
+/// Longest description of a stream, in bytes.
+pub const STREAM_DESCRIPTION_BYTES: usize = 1_024;
+/// Most event URIs that a stream may ask for.
+pub const STREAM_EVENTS: usize = 128;
+/// Most feeds of one stream.
+pub const STREAM_FEEDS: usize = 16;
+/// Most attribute paths that a stream may allow, and most that it may deny.
+pub const STREAM_ATTRIBUTES: usize = 256;
+/// Most events of a stream that are pushed at a time.
+pub const STREAM_LANES: u8 = 16;
+/// How many are when nobody says.
+pub const STREAM_LANES_DEFAULT: u8 = 4;
+/// Longest URL of a receiver, in bytes.
+pub const ENDPOINT_BYTES: usize = 2_048;
+/// Longest `Authorization` header that is sent to a receiver, in bytes.
+pub const AUTHORIZATION_BYTES: usize = 8_192;
+/// Most audiences of one stream.
+pub const AUDIENCES: usize = 16;
+/// Longest audience, in bytes.
+pub const AUDIENCE_BYTES: usize = 1_024;
+/// Longest `state` of a verification event, and longest reason that somebody may give, in bytes.
+pub const STREAM_TEXT_BYTES: usize = 1_024;
+/// Most dead letters in one answer, and most that one request may name.
+pub const DEAD_LETTERS: usize = 1_000;
+/// Dead letters in one answer when `limit` is not given.
+pub const DEAD_LETTERS_DEFAULT: usize = 100;
+/// Most generations of a stream whose `jti`s are known beside those of the present one.
+pub const STREAM_GENERATIONS: u32 = 16;
+/// Most things that are wrong with a stream of which one answer tells.
+pub const FAULTS_TOLD: usize = 8;
+/// Longest name of a principal, in bytes.
+pub const PRINCIPAL_BYTES: usize = 64;
+/// Time for a command to reach the gateway it talks to, in milliseconds.
+pub const COMMAND_CONNECT_MS: u64 = 10_000;
+/// Time for the gateway to answer a command, in milliseconds.
+pub const COMMAND_ANSWER_MS: u64 = 60_000;
+/// Largest answer that a command reads, in bytes.
+pub const COMMAND_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+/// Age at which a copy of the JWK Set is fetched anew, in seconds: its `max-age`. A key is announced for twice as long before it signs.
+pub const JWKS_AGE_SECONDS: u32 = 900;
+/// Time after which the signing keys are looked at without a wake-up, in milliseconds.
+pub const KEYS_PATIENCE_MS: u64 = 30_000;
+/// What the signatures that are kept to be used again may take, in bytes, about.
+pub const SIGNATURES_BYTES: u64 = 16 * 1024 * 1024;
+/// Time to connect to a receiver, in milliseconds.
+pub const PUSH_CONNECT_MS: u64 = 5_000;
+/// Time for a receiver to answer, the connect and the answer's body included, in milliseconds.
+pub const PUSH_REQUEST_MS: u64 = 10_000;
+/// What is read of a receiver's answer, in bytes; then its connection is let go.
+pub const PUSH_ANSWER_BYTES: usize = 16 * 1024;
+/// Time for the body of an answer that accepts, in milliseconds; then its connection is let go.
+pub const PUSH_ACCEPTED_BODY_MS: u64 = 1_000;
+/// Most connections to one receiver that are kept open while nothing is sent.
+pub const PUSH_IDLE_CONNECTIONS: usize = 16;
+/// Time for which they are kept open, in milliseconds.
+pub const PUSH_IDLE_MS: u64 = 60_000;
+/// What a receiver may send on one stream of HTTP/2 before it is read, in bytes.
+pub const PUSH_WINDOW_BYTES: u32 = 64 * 1024;
+/// Time without a frame after which a connection of HTTP/2 with requests under way is probed, in milliseconds.
+pub const PUSH_PING_MS: u64 = 5_000;
+/// Most requests that may be under way at a time to receivers that answer soon.
+pub const PUSH_IN_FLIGHT: usize = 192;
+/// Most requests that may be under way at a time to receivers that answer late or not at all, beside those.
+pub const PUSH_SLOW_IN_FLIGHT: usize = 64;
+/// Requests below the most of either at which a stream begins none beside one that it has under way already: the rest is for streams that
+/// have none.
+pub const PUSH_SCARCE: usize = 48;
+/// Time above which an answer is late, in milliseconds.
+pub const PUSH_SLOW_MS: u64 = 1_000;
+/// Most events that a push stream reads from the log at once.
+pub const PUSH_READ_EVENTS: usize = 256;
+/// Time that the requests of a stream get when it ends or changes, in milliseconds.
+pub const PUSH_DRAIN_MS: u64 = 5_000;
+/// Most push streams that are started at a time.
+pub const PUSH_STARTS: usize = 16;
+/// Time after which a push stream whose task failed is started again, in milliseconds.
+pub const PUSH_RESTART_MS: u64 = 1_000;
+/// Least time between two notes of a stream's cursor that has only passed events of others, in milliseconds.
+pub const FOREIGN_NOTE_MS: u64 = 1_000;
+/// Time for which resolved places are gathered before they are kept, in milliseconds.
+pub const PERSIST_MS: u64 = 100;
+/// Resolutions that are kept at once without waiting for more.
+pub const PERSIST_SETS: usize = 256;
+/// Time after which resolved places that could not be kept are tried again, in milliseconds.
+pub const PERSIST_RETRY_MS: u64 = 250;
+/// Time to keep what was resolved last, on shutdown, in milliseconds.
+pub const PERSIST_STOP_MS: u64 = 5_000;
+/// Most dead letters that are read at once to be sent once more.
+pub const DEAD_LETTERS_READ: usize = 256;
+/// What is kept of a receiver's description of an error, in bytes.
+pub const ERROR_DESCRIPTION_BYTES: usize = 512;
+/// What is kept of a receiver's error code, in bytes.
+pub const ERROR_CODE_BYTES: usize = 64;
+/// Largest SET that `carillon receive` takes, in bytes.
+pub const RECEIVE_SET_BYTES: usize = 32 * 1024 * 1024;
+/// Largest answer to a poll that it takes, in bytes; after a larger one it asks for fewer events.
+pub const RECEIVE_POLL_BYTES: usize = 64 * 1024 * 1024;
+/// Most events that it asks for at once when nothing else is said.
+pub const RECEIVE_POLL_EVENTS: u64 = 100;
+/// Most events that it has kept and tells from new ones; the oldest are forgotten first.
+pub const RECEIVE_REMEMBERED_EVENTS: usize = 1_000_000;
+/// Most events that it writes in one go.
+pub const RECEIVE_BATCH_EVENTS: usize = 256;
+/// Time for a command that it runs for an event, in milliseconds.
+pub const RECEIVE_COMMAND_MS: u64 = 60_000;
+/// Time to connect to a transmitter, in milliseconds.
+pub const RECEIVE_CONNECT_MS: u64 = 10_000;
+/// Time to fetch a set of keys, in milliseconds.
+pub const RECEIVE_FETCH_MS: u64 = 10_000;
+/// Time for a poll to be answered, and for a followed stream to say anything, in milliseconds: above the time for which either is held.
+pub const RECEIVE_SILENCE_MS: u64 = 120_000;
+/// Time for the last acknowledgement before it ends, in milliseconds.
+pub const RECEIVE_FAREWELL_MS: u64 = 5_000;
+/// Largest set of keys, in bytes.
+pub const RECEIVE_KEY_SET_BYTES: usize = 1024 * 1024;
+/// Time for which a set of keys is good that does not say so, in seconds.
+pub const RECEIVE_KEY_SET_SECONDS: u64 = 300;
+/// Time for which keys serve at most without being read again, in seconds.
+pub const RECEIVE_STALE_KEYS_SECONDS: u64 = 24 * 60 * 60;
+/// Time between two looks at a set of keys, in milliseconds.
+pub const RECEIVE_REFETCH_MS: u64 = 5_000;
+/// Time after which a set of keys that could not be read is looked at again, in milliseconds.
+pub const RECEIVE_REFETCH_FAILED_MS: u64 = 1_000;
+/// First time after which it asks a transmitter again that failed, in milliseconds.
+pub const RECEIVE_RETRY_MS: u64 = 250;
+/// Longest such time, in milliseconds.
+pub const RECEIVE_LONGEST_RETRY_MS: u64 = 30_000;
+/// Longest time that a transmitter may ask it to wait, in seconds.
+pub const RECEIVE_RETRY_AFTER_SECONDS: u64 = 300;
+/// First time after an answer to a poll that was empty and was not held, in milliseconds.
+pub const RECEIVE_EMPTY_POLL_MS: u64 = 50;
+/// Longest such time, in milliseconds; an answer that took longer was held.
+pub const RECEIVE_LONGEST_EMPTY_POLL_MS: u64 = 1_000;
+/// Largest body of an error of a transmitter that is read, in bytes.
+pub const RECEIVE_REASON_BYTES: usize = 16 * 1024;
+/// Time between two lines about its progress, in milliseconds.
+pub const RECEIVE_PROGRESS_MS: u64 = 10_000;
+/// Time between two looks of its progress on a terminal, in milliseconds.
+pub const RECEIVE_TICK_MS: u64 = 250;

@@ -1,6 +1,8 @@
-//! F0: what every floor may use: clock, identifiers, limits, secrets. No protocol, no I/O but the clock and the random source.
+//! F0: what every floor may use: clock, identifiers, limits, secrets, which cryptography. No protocol, no I/O but the clock and the
+//! random source.
 
 pub mod clock;
+pub mod crypto;
 pub mod id;
 pub mod limits;
 pub mod secret;

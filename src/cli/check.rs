@@ -4,6 +4,7 @@ use super::serve::{Arguments, CANNOT_START};
 use crate::auth::Credential;
 use crate::base::secret::Secret;
 use crate::config::{Settings, Shown, Source};
+use crate::delivery::{Authorization, Configured, Receiving};
 use crate::event::Mode;
 use crate::scim::schema::{Registry, ResourceType};
 use crate::store::index::Indexes;
@@ -17,6 +18,8 @@ use std::process::ExitCode;
 const KEY_CHARACTERS: usize = 20;
 /// A key of fewer different characters than this is called weak.
 const KEY_DIFFERENT_CHARACTERS: usize = 8;
+/// The settings that name a file with a secret.
+const FILES_OF_SECRETS: [&str; 4] = ["API_KEY_FILE", "SECRETS_KEY_FILE", "SET_SIGNING_SECRET_FILE", "SET_PUSH_TOKEN_FILE"];
 
 /// Shows everything; ends with 2 when `serve` would not start, with every problem listed.
 pub(super) fn run(arguments: Arguments) -> ExitCode {
@@ -39,6 +42,7 @@ fn report(settings: &Settings, shown: &[Shown]) -> String {
     let sections = [
         ("Settings", shown.iter().map(setting).collect::<Vec<_>>()),
         ("Callers with names", settings.named_keys.iter().map(caller).collect()),
+        ("Streams", settings.delivery.streams.iter().map(stream).collect()),
         ("Schemas", registry.schemas().iter().map(|schema| vec![schema.id.clone(), from(&schema.id).to_owned()]).collect()),
         ("Resource types", registry.types().iter().map(|kind| resource_type(kind, from(&kind.name))).collect()),
         ("Indexes", indexes(registry)),
@@ -60,7 +64,20 @@ fn report(settings: &Settings, shown: &[Shown]) -> String {
 
 fn caller(named: &Credential) -> Vec<String> {
     let user = if named.user_name.is_some() { "/Me is set, not shown" } else { "no /Me" };
-    vec![named.principal.clone(), "(1 key, not shown)".into(), user.into()]
+    vec![named.principal.clone(), "(1 key, not shown)".into(), user.into(), named.scopes.to_string()]
+}
+
+/// A stream without its secret, and without what a receiver may have hidden in its URL.
+fn stream(configured: &Configured) -> Vec<String> {
+    let Configured { id, owner, definition, .. } = configured;
+    let delivered = match &definition.receiving {
+        Receiving::Poll => "polled".to_owned(),
+        Receiving::Push { endpoint, authorization, lanes } => {
+            let header = if matches!(authorization, Authorization::New(_)) { "with a header, not shown" } else { "no header" };
+            format!("pushed to {endpoint:?} ({header}), {lanes} at a time")
+        }
+    };
+    vec![id.to_string(), format!("of {owner}"), delivered]
 }
 
 fn setting(shown: &Shown) -> Vec<String> {
@@ -86,7 +103,7 @@ fn indexes(registry: &Registry) -> Vec<Vec<String>> {
 }
 
 /// Rows in columns as wide as they must be.
-fn table(rows: &[Vec<String>]) -> String {
+pub(super) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let width =
         |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or_default();
@@ -135,12 +152,21 @@ fn warnings(settings: &Settings, shown: &[Shown]) -> Vec<String> {
             keys.len()
         ));
     }
-    warnings.extend(shown.iter().filter(|shown| shown.variable == "API_KEY_FILE").filter_map(readable_by_others));
+    if settings.delivery.secrets_key.as_ref().is_some_and(|key| is_weak(key.expose())) {
+        warnings.push(format!("SECRETS_KEY: it can be guessed: use {KEY_CHARACTERS} random characters or more"));
+    }
+    if settings.delivery.signing_secret.as_ref().is_some_and(|secret| is_weak(secret.expose())) {
+        warnings.push("SET_SIGNING_SECRET: it can be guessed: use random characters".into());
+    }
+    warnings.extend(shown.iter().filter(|shown| FILES_OF_SECRETS.contains(&shown.variable)).filter_map(readable_by_others));
     if store.backend == "memory" {
         warnings.push("STORE is memory: everything is gone when the server stops".into());
     }
     if switches.event_mode == Mode::Full {
         warnings.push("EVENT_MODE is full: events hold personal data, for everyone who may read the feed".into());
+    }
+    if server.public_url.is_none() && switches.issuer.is_none() && !settings.delivery.streams.is_empty() {
+        warnings.push(crate::delivery::UNNAMED.into());
     }
     if settings.dump_resources.is_some() {
         warnings.push("--dump-resources: the file holds personal data".into());
@@ -161,7 +187,7 @@ fn readable_by_others(shown: &Shown) -> Option<String> {
     const OTHERS: u32 = 0o077;
     let mode = std::fs::metadata(&shown.value).ok()?.permissions().mode();
     (mode & OTHERS != 0)
-        .then(|| format!("API_KEY_FILE: others on this machine may read it (mode {:o}): use mode 600", mode & 0o777))
+        .then(|| format!("{}: others on this machine may read it (mode {:o}): use mode 600", shown.variable, mode & 0o777))
 }
 
 #[cfg(test)]

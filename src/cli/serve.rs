@@ -52,14 +52,18 @@ impl Arguments {
             resource_types: self.resource_type,
             dump_resources: self.dump_resources,
         };
-        let environment =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
-        (flags, environment)
+        (flags, environment())
     }
 }
 
+/// The environment of this process.
+pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
+}
+
+/// Reads a secret from an argument.
 #[expect(clippy::unnecessary_wraps, reason = "the shape that the parser of arguments asks for")]
-fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+pub(super) fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
     Ok(Secret::new(text))
 }
 

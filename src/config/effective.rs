@@ -3,6 +3,9 @@
 use super::reader::Reader;
 use super::table::{SECRET, SETTINGS};
 use super::{LogFormat, LogLevel, Settings};
+use crate::base::secret::Secret;
+use crate::delivery::stream::Format;
+use crate::delivery::{Authorization, Endpoint, PUSH_STREAM, Receiving};
 use crate::event::Mode;
 use crate::http::PatchAnswer;
 use std::fmt;
@@ -74,6 +77,7 @@ fn value(settings: &Settings, variable: &str) -> Option<String> {
         "TRUSTED_PROXIES" if server.trusted_proxies.is_empty() => "(none)".into(),
         "TRUSTED_PROXIES" => server.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         "SHUTDOWN_DELAY_MS" => server.shutdown_delay_ms.to_string(),
+        "METRICS_PUBLIC" => server.metrics_public.to_string(),
         "LOG_FORMAT" => if settings.log_format == LogFormat::Json { "json" } else { "text" }.into(),
         "LOGLEVEL" => log_level(settings.log_level).into(),
         "API_KEY" => match settings.api_keys.len() {
@@ -106,11 +110,59 @@ fn value(settings: &Settings, variable: &str) -> Option<String> {
         "LIMIT_MEMBERS_PER_REQUEST" => limits.members_per_request.to_string(),
         "LIMIT_MEMBERS_IN_PATCH_ANSWER" => limits.members_in_patch_answer.to_string(),
         "LIMIT_BULK_OPERATIONS" => limits.bulk_operations.to_string(),
+        "LIMIT_POLL_WAIT_SECONDS" => limits.poll_wait_seconds.to_string(),
         "LIMIT_CURSOR_SECONDS" => limits.cursor_seconds.to_string(),
         "LIMIT_SCAN_MS" => limits.scan_ms.to_string(),
         "LIMIT_SCANS" => limits.scans.to_string(),
+        _ => return of_delivery(settings, variable),
+    })
+}
+
+/// The same, of delivery.
+fn of_delivery(settings: &Settings, variable: &str) -> Option<String> {
+    let delivery = &settings.delivery;
+    Some(match variable {
+        "SET_FORMAT" => if delivery.format == Format::Json { "json" } else { "jwt" }.into(),
+        "SET_PUSH_REQUIRE_TLS" => match delivery.push_require_tls {
+            Some(required) => required.to_string(),
+            None => "(true, but for this machine)".into(),
+        },
+        "SET_PUSH_URL" => pushed(settings).map_or_else(|| "(nowhere)".into(), |(endpoint, _)| format!("{endpoint:?}")),
+        "SET_PUSH_TOKEN" => match pushed(settings) {
+            Some((_, Authorization::New(_))) => "(set, not shown)",
+            _ => "(none)",
+        }
+        .into(),
+        "SET_PUSH_ALLOW" if delivery.push_allow.is_empty() => "(none: public addresses alone)".into(),
+        "SET_PUSH_ALLOW" => joined(&delivery.push_allow),
+        "SET_PUSH_PORTS" if delivery.push_ports.is_empty() => "(443 and 8443 alone)".into(),
+        "SET_PUSH_PORTS" => joined(&delivery.push_ports),
+        "SET_PUSH_CA_FILE" if delivery.push_authorities.is_none() => "(the system's authorities alone)".into(),
+        "SET_POLL_ENABLED" => (!delivery.poll_disabled).to_string(),
+        "SECRETS_KEY" => secret(delivery.secrets_key.as_ref(), "none: secrets are kept as they are"),
+        "SET_SIGNING_SECRET" => secret(delivery.signing_secret.as_ref(), "none: no HS256"),
+        "SET_SIGNING_ALGORITHM" => delivery.algorithm.name().into(),
+        "SET_POLL_MAX_EVENTS" => delivery.retention.events.to_string(),
+        "EVENT_RETENTION" => super::retention::shown(delivery.retention.age_ms),
         _ => return None,
     })
+}
+
+fn secret(secret: Option<&Secret>, absent: &str) -> String {
+    if secret.is_some() { "(set, not shown)".into() } else { format!("({absent})") }
+}
+
+fn joined<T: ToString>(values: &[T]) -> String {
+    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The stream of `SET_PUSH_URL`. The endpoint shows nothing behind a question mark.
+fn pushed(settings: &Settings) -> Option<(&Endpoint, &Authorization)> {
+    let stream = settings.delivery.streams.iter().find(|stream| stream.id.as_str() == PUSH_STREAM)?;
+    match &stream.definition.receiving {
+        Receiving::Push { endpoint, authorization, .. } => Some((endpoint, authorization)),
+        Receiving::Poll => None,
+    }
 }
 
 fn log_level(level: LogLevel) -> &'static str {

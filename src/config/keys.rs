@@ -1,7 +1,7 @@
 //! The static keys: those without a name, and the tables `[[auth.keys]]` of the file.
 
 use super::reader::Reader;
-use crate::auth::{API_KEY_PRINCIPAL, Credential};
+use crate::auth::{API_KEY_PRINCIPAL, Credential, Scope, Scopes};
 use crate::base::secret::Secret;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,8 +29,8 @@ pub(super) fn api_keys(reader: &mut Reader, flags: &[Secret]) -> Vec<Secret> {
     keys
 }
 
-/// The tables `[[auth.keys]]`: `name`, one of `key` and `key_file`, and `user_name` if it has a `/Me`. Two tables of one name are one
-/// principal with two keys.
+/// The tables `[[auth.keys]]`: `name`, one of `key` and `key_file`, `user_name` if it has a `/Me`, and `scopes` if it may not do
+/// everything. Two tables of one name are one principal with two keys.
 pub(super) fn named_keys(reader: &mut Reader) -> Vec<Credential> {
     let tables = match reader.value("auth.keys") {
         None => return Vec::new(),
@@ -54,7 +54,7 @@ pub(super) fn named_keys(reader: &mut Reader) -> Vec<Credential> {
 
 fn named_key(reader: &mut Reader, at: &str, table: &Map<String, Value>) -> Option<Credential> {
     let known = ["name", "key", "key_file", "user_name"];
-    for unknown in table.keys().filter(|name| !known.contains(&name.as_str())) {
+    for unknown in table.keys().filter(|name| !known.contains(&name.as_str()) && *name != "scopes") {
         reader.problem(format!("{at}: {} is not a setting", crate::scim::path::shorten(unknown)));
     }
     let mut texts = BTreeMap::new();
@@ -67,6 +67,7 @@ fn named_key(reader: &mut Reader, at: &str, table: &Map<String, Value>) -> Optio
             None => {}
         }
     }
+    let scopes = scopes(reader, at, table.get("scopes"));
     let is_name = |name: &&&str| {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         name.len() <= NAME_BYTES && name.bytes().all(allowed) && **name != API_KEY_PRINCIPAL
@@ -85,13 +86,30 @@ fn named_key(reader: &mut Reader, at: &str, table: &Map<String, Value>) -> Optio
         }
     };
     let key = key.inspect(|key| check(reader, at, key))?;
-    Some(Credential { principal: (*principal?).to_owned(), key, user_name: texts.get("user_name").map(|name| Secret::new(*name)) })
+    let user_name = texts.get("user_name").map(|name| Secret::new(*name));
+    Some(Credential { principal: (*principal?).to_owned(), key, user_name, scopes: scopes? })
+}
+
+/// What a key allows: everything when nothing is said.
+fn scopes(reader: &mut Reader, at: &str, value: Option<&Value>) -> Option<Scopes> {
+    let expected = || Scope::ALL.map(Scope::name).join(", ");
+    let Some(value) = value else { return Some(Scopes::default()) };
+    let named = value.as_array().filter(|named| !named.is_empty() && named.iter().all(Value::is_string));
+    let Some(named) = named else {
+        reader.problem(format!("{at}: scopes: expected a list of texts, at least one of {}", expected()));
+        return None;
+    };
+    let listed: Vec<&str> = named.iter().filter_map(Value::as_str).collect();
+    for unknown in listed.iter().filter(|name| Scope::of(name).is_none()) {
+        reader.problem(format!("{at}: scopes: expected {}, found '{}'", expected(), crate::scim::path::shorten(unknown)));
+    }
+    listed.into_iter().map(Scope::of).collect()
 }
 
 /// A key stands for one principal, and a principal for one user.
 fn check_together(reader: &mut Reader, credentials: &[Credential]) {
     let (mut keys, mut users) = (BTreeSet::new(), BTreeMap::new());
-    for Credential { principal, key, user_name } in credentials {
+    for Credential { principal, key, user_name, .. } in credentials {
         if !keys.insert(key.expose()) {
             reader.problem(format!("auth.keys: {principal} has a key that stands there twice"));
         }
@@ -101,7 +119,7 @@ fn check_together(reader: &mut Reader, credentials: &[Credential]) {
     }
 }
 
-fn read_file(reader: &mut Reader, source: &str, path: &str) -> Option<Secret> {
+pub(super) fn read_file(reader: &mut Reader, source: &str, path: &str) -> Option<Secret> {
     match std::fs::read_to_string(path) {
         Ok(text) => Some(Secret::new(text.trim())),
         Err(error) => {

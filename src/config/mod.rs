@@ -6,14 +6,18 @@
 mod effective;
 mod keys;
 mod reader;
+mod retention;
 mod schemas;
+mod signing;
+mod streams;
 mod table;
 #[cfg(test)]
 mod tests;
 
 use crate::auth::Credential;
-use crate::base::limits::Limits;
+use crate::base::limits::{self, Limits};
 use crate::base::secret::Secret;
+use crate::delivery;
 use crate::engine::Switches;
 use crate::event::Mode;
 use crate::http::{PatchAnswer, path_prefix};
@@ -69,6 +73,8 @@ pub struct Settings {
     pub store: Store,
     /// What the engine is told.
     pub switches: Switches,
+    /// How events are delivered.
+    pub delivery: delivery::Settings,
     /// What a PATCH is answered with.
     pub patch_answer: PatchAnswer,
     /// Two groups may not share a `displayName`.
@@ -98,6 +104,8 @@ pub struct Server {
     pub trusted_proxies: Vec<IpNet>,
     /// Time between saying that the server is not ready and closing the listener, in milliseconds.
     pub shutdown_delay_ms: u64,
+    /// Whether `/metrics` needs no credential.
+    pub metrics_public: bool,
 }
 
 /// What holds the resources.
@@ -187,6 +195,7 @@ impl Settings {
             named_keys: keys::named_keys(&mut reader),
             store: store(&mut reader),
             switches: switches(&mut reader),
+            delivery: delivery(&mut reader),
             patch_answer: patch_answer(&mut reader),
             unique_group_names: reader.parsed("UNIQUE_GROUP_NAMES", "true or false", |text| text.parse().ok()).unwrap_or(true),
             limits: limits(&mut reader),
@@ -194,6 +203,7 @@ impl Settings {
             dump_resources: flags.dump_resources.clone(),
         };
         settings.schemas = schemas::read(&mut reader, flags, settings.unique_group_names, settings.switches.quirks);
+        settings.delivery.streams = streams::streams(&mut reader, &settings);
         let shown = effective::shown(&settings, &reader);
         let problems = reader.into_problems();
         if problems.is_empty() { Ok((settings, shown)) } else { Err(Problems(problems)) }
@@ -209,6 +219,7 @@ fn server(reader: &mut Reader, flags: &Flags) -> Server {
         page: reader.parsed("PAGE", "true or false", |text| text.parse().ok()).unwrap_or(true),
         trusted_proxies: trusted_proxies(reader, flags.reverse_proxy),
         shutdown_delay_ms: reader.whole("SHUTDOWN_DELAY_MS", 0).unwrap_or(0),
+        metrics_public: reader.parsed("METRICS_PUBLIC", "true or false", |text| text.parse().ok()).unwrap_or(false),
     }
 }
 
@@ -325,6 +336,19 @@ fn switches(reader: &mut Reader) -> Switches {
     }
 }
 
+/// Who sends events, to whom and in which mode is read with the [switches](switches); where, with the [server](server).
+fn delivery(reader: &mut Reader) -> delivery::Settings {
+    let signing = signing::signing(reader);
+    let retention = retention::retention(reader);
+    delivery::Settings {
+        algorithm: signing.algorithm,
+        signing_secret: signing.secret,
+        secrets_key: signing.secrets_key,
+        retention,
+        ..streams::usual(reader)
+    }
+}
+
 /// What a claim such as `iss` may be (RFC 7519 §2 `StringOrURI`).
 fn string_or_uri(text: &str) -> Option<String> {
     (!text.contains(':') || url::Url::parse(text).is_ok()).then(|| text.to_owned())
@@ -344,5 +368,13 @@ fn limits(reader: &mut Reader) -> Limits {
         scans: reader.whole("LIMIT_SCANS", 1).unwrap_or(defaults.scans),
         bulk_operations: reader.whole("LIMIT_BULK_OPERATIONS", 1).unwrap_or(defaults.bulk_operations),
         cursor_seconds: reader.whole("LIMIT_CURSOR_SECONDS", 1).unwrap_or(defaults.cursor_seconds),
+        poll_wait_seconds: poll_wait(reader).unwrap_or(defaults.poll_wait_seconds),
     }
+}
+
+fn poll_wait(reader: &mut Reader) -> Option<u64> {
+    let expected = format!("a whole number, from 1 to {}", limits::POLL_WAIT_SECONDS);
+    reader.parsed("LIMIT_POLL_WAIT_SECONDS", &expected, |text| {
+        text.parse().ok().filter(|seconds| (1..=limits::POLL_WAIT_SECONDS).contains(seconds))
+    })
 }

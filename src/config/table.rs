@@ -10,11 +10,14 @@ pub(super) const SETTINGS: &[(&str, &str)] = &[
     ("REVERSE_PROXY", "server.reverse_proxy"),
     ("TRUSTED_PROXIES", "server.trusted_proxies"),
     ("SHUTDOWN_DELAY_MS", "server.shutdown_delay_ms"),
+    ("METRICS_PUBLIC", "metrics.public"),
     ("LOGLEVEL", "log.level"),
     ("LOG_FORMAT", "log.format"),
     ("API_KEY", "auth.api_key"),
     ("API_KEY_FILE", "auth.api_key_file"),
     ("ME_USER_NAME", "auth.user_name"),
+    ("SECRETS_KEY", "auth.secrets_key"),
+    ("SECRETS_KEY_FILE", "auth.secrets_key_file"),
     ("STORE", "store.backend"),
     ("DATA_PATH", "store.data_path"),
     ("DATABASE_URL", "store.database_url"),
@@ -27,6 +30,20 @@ pub(super) const SETTINGS: &[(&str, &str)] = &[
     ("EVENT_MODE", "events.mode"),
     ("SET_ISSUER", "events.issuer"),
     ("SET_AUDIENCE", "events.audience"),
+    ("SET_FORMAT", "events.format"),
+    ("SET_PUSH_URL", "events.push_url"),
+    ("SET_PUSH_TOKEN", "events.push_token"),
+    ("SET_PUSH_TOKEN_FILE", "events.push_token_file"),
+    ("SET_PUSH_REQUIRE_TLS", "events.push_require_tls"),
+    ("SET_PUSH_ALLOW", "events.push_allow"),
+    ("SET_PUSH_PORTS", "events.push_ports"),
+    ("SET_PUSH_CA_FILE", "events.push_ca_file"),
+    ("SET_POLL_ENABLED", "events.poll_enabled"),
+    ("SET_SIGNING_ALGORITHM", "events.signing_algorithm"),
+    ("SET_SIGNING_SECRET", "events.signing_secret"),
+    ("SET_SIGNING_SECRET_FILE", "events.signing_secret_file"),
+    ("SET_POLL_MAX_EVENTS", "events.retention_events"),
+    ("EVENT_RETENTION", "events.retention"),
     ("PAGE_SIZE", "limits.page_size"),
     ("LIMIT_BODY_BYTES", "limits.body_bytes"),
     ("LIMIT_BODY_READ_MS", "limits.body_read_ms"),
@@ -38,13 +55,23 @@ pub(super) const SETTINGS: &[(&str, &str)] = &[
     ("LIMIT_SCANS", "limits.scans"),
     ("LIMIT_BULK_OPERATIONS", "limits.bulk_operations"),
     ("LIMIT_CURSOR_SECONDS", "limits.cursor_seconds"),
+    ("LIMIT_POLL_WAIT_SECONDS", "limits.poll_wait_seconds"),
 ];
 
 /// What only the file can say: lists of tables.
-pub(super) const TABLES: &[&str] = &["auth.keys"];
+pub(super) const TABLES: &[&str] = &["auth.keys", "events.streams"];
 
 /// Settings whose value may hold a secret: a problem never shows it.
-pub(super) const SECRET: &[&str] = &["API_KEY", "ME_USER_NAME", "PUBLIC_URL", "DATABASE_URL"];
+pub(super) const SECRET: &[&str] = &[
+    "API_KEY",
+    "ME_USER_NAME",
+    "PUBLIC_URL",
+    "DATABASE_URL",
+    "SECRETS_KEY",
+    "SET_SIGNING_SECRET",
+    "SET_PUSH_URL",
+    "SET_PUSH_TOKEN",
+];
 
 /// Variables of what is not built yet, and the values of them that ask for nothing more than what there is.
 pub(super) const NOT_BUILT: &[(&str, &[&str])] = &[
@@ -74,21 +101,10 @@ pub(super) const NOT_BUILT: &[(&str, &[&str])] = &[
     ("USER_MODEL_NAME", &["Users"]),
     ("GROUP_MODEL_NAME", &["Groups"]),
     ("LEDGER_URL", &[]),
-    ("SET_PUSH_URL", &[]),
-    ("SET_PUSH_TOKEN", &[]),
-    ("SET_PUSH_TOKEN_FILE", &[]),
-    ("SET_PUSH_REQUIRE_TLS", &["true"]),
     ("ASYNC_REQUEST", &["none"]),
-    ("SET_SIGNING_SECRET", &[]),
-    ("SET_SIGNING_SECRET_FILE", &[]),
-    ("SET_SIGNING_ALGORITHM", &[]),
-    ("SET_FORMAT", &["json"]),
     ("SET_FEEDS", &["default"]),
     ("SET_FEEDS_ENABLED", &["false"]),
     ("SET_GROUP_AS_FEED", &["false"]),
-    ("SET_POLL_ENABLED", &["false"]),
-    ("SET_POLL_MAX_EVENTS", &[]),
-    ("EVENT_RETENTION", &[]),
     ("AMQP", &[]),
     ("QUEUE", &["SCIM"]),
 ];

@@ -1,6 +1,8 @@
 //! Settings: precedence, and every problem at once.
 
 use super::*;
+use crate::auth::{Scope, Scopes};
+use crate::delivery::stream::Algorithm;
 
 fn load(flags: &Flags, environment: &[(&str, &str)]) -> Result<Settings, Problems> {
     let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -26,6 +28,7 @@ fn nothing_set_is_the_defaults() {
             page: true,
             trusted_proxies: vec![],
             shutdown_delay_ms: 0,
+            metrics_public: false,
         },
         log_level: LogLevel::Info,
         log_format: LogFormat::Text,
@@ -40,6 +43,7 @@ fn nothing_set_is_the_defaults() {
             issuer: None,
             audience: None,
         },
+        delivery: delivery::Settings::default(),
         patch_answer: PatchAnswer::Auto,
         unique_group_names: true,
         limits: Limits::default(),
@@ -78,6 +82,49 @@ fn keys_come_from_flags_else_variable_else_file() {
 }
 
 #[test]
+fn a_secret_without_an_algorithm_means_hs256() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("secret");
+    let secret = "0123456789abcdef0123456789abcdef";
+    std::fs::write(&path, format!("{secret}\n")).expect("written");
+    let signing = |environment: &[(&str, &str)]| {
+        let delivery = load(&Flags::default(), environment).expect("fine").delivery;
+        (delivery.algorithm, delivery.signing_secret, delivery.secrets_key)
+    };
+    let path = path.to_str().expect("text");
+    assert_eq!(signing(&[]), (Algorithm::Es256, None, None));
+    assert_eq!(signing(&[("SET_SIGNING_SECRET", secret)]), (Algorithm::Hs256, Some(Secret::new(secret)), None));
+    assert_eq!(signing(&[("SET_SIGNING_SECRET_FILE", path)]), (Algorithm::Hs256, Some(Secret::new(secret)), None));
+    assert_eq!(
+        signing(&[("SET_SIGNING_SECRET", secret), ("SET_SIGNING_ALGORITHM", "EdDSA"), ("SECRETS_KEY_FILE", path)]),
+        (Algorithm::EdDsa, Some(Secret::new(secret)), Some(Secret::new(secret)))
+    );
+}
+
+/// 8417-2.4-01
+#[test]
+fn what_cannot_sign_is_refused_and_no_secret_is_shown() {
+    let problems = |environment: &[(&str, &str)]| load(&Flags::default(), environment).expect_err("wrong").0;
+    assert_eq!(
+        problems(&[
+            ("SET_SIGNING_ALGORITHM", "none"),
+            ("SET_SIGNING_SECRET", "hunter2"),
+            ("SECRETS_KEY", "a"),
+            ("SECRETS_KEY_FILE", "b")
+        ]),
+        [
+            "SET_SIGNING_ALGORITHM (events.signing_algorithm): expected one of ES256, EdDSA, RS256, HS256, found 'none'",
+            "SET_SIGNING_SECRET: expected a secret of 32 bytes or more",
+            "SECRETS_KEY and SECRETS_KEY_FILE are both set: expected one of them",
+        ]
+    );
+    assert_eq!(
+        problems(&[("SET_SIGNING_ALGORITHM", "HS256")]),
+        ["SET_SIGNING_ALGORITHM is HS256: expected SET_SIGNING_SECRET or SET_SIGNING_SECRET_FILE too"]
+    );
+}
+
+#[test]
 fn every_problem_is_listed_and_no_secret_is() {
     let (folder, flags) = file("colour = 1\n[server]\nporte = 1\n[events]\nmode = \"loud\"\n[limits]\nscans = true\n[store]\n");
     let environment = [
@@ -101,7 +148,8 @@ fn every_problem_is_listed_and_no_secret_is() {
         ("SET_ISSUER", ":me"),
         ("LDAP_PASSWORD", "hunter2"),
         ("ASYNC_REQUEST", "long"),
-        ("SET_FORMAT", "jwt"),
+        ("SET_FORMAT", "xml"),
+        ("SET_PUSH_TOKEN", "hunter2"),
         ("USER_MODEL_NAME", "Users"),
         ("SET_FEEDS", "default"),
         ("SET_AUDIENCE", "https://receiver.example.com/"),
@@ -114,7 +162,6 @@ fn every_problem_is_listed_and_no_secret_is() {
         FOLDER/carillon.toml: server.porte is not a setting
         LDAP_PASSWORD: what it names is not built yet; unset it
         ASYNC_REQUEST: what it asks for is not built yet; expected none, or not to be set
-        SET_FORMAT: what it asks for is not built yet; expected json, or not to be set
         HOST (server.host): expected a host name or an IP address, found 'a b'
         PORT (server.port): expected a port number, 0 to 65535, found '70000'
         BASE_PATH (server.base_path): expected a path such as /scim/v2, found 'scim'
@@ -130,6 +177,7 @@ fn every_problem_is_listed_and_no_secret_is() {
         UNKNOWN_MEMBERS (groups.unknown_members): expected accept or reject, found 'maybe'
         QUIRKS (protocol.quirks): expected lenient or strict, then any number of ,+name or ,-name of json_in_strings, dotted_names, own_id, manager_id, manager_as_string, booleans_as_strings, microsoft_schemas, extension_schemas, value_path_comparisons, bare_words_in_filters, create_from_filter, remove_listed_members, loose_formats, found 'strict,+colours'
         SET_ISSUER (events.issuer): expected a URI, or a name without a colon, found ':me'
+        SET_FORMAT (events.format): expected jwt or json, found 'xml'
         PATCH_ANSWER (protocol.patch_answer): expected auto, resource or no_content, found 'none'
         UNIQUE_GROUP_NAMES (groups.unique_names): expected true or false, found 'ja'
         PAGE_SIZE (limits.page_size): expected a whole number, at least 1, found '0'
@@ -140,6 +188,7 @@ fn every_problem_is_listed_and_no_secret_is() {
         INDEXED_ATTRIBUTES: 'User:name': attribute 'name' is complex: name one of its parts
         INDEXED_ATTRIBUTES: 'User:password': attribute 'password' cannot be indexed
         INDEXED_ATTRIBUTES: 'Group:members': attribute 'members.value' cannot be indexed
+        SET_PUSH_TOKEN is set, but SET_PUSH_URL is not: expected both
         "#);
 }
 
@@ -161,7 +210,7 @@ fn keys_with_names_come_from_the_file() {
     let text = format!(
         "[[auth.keys]]\nname = \"entra\"\nkey = \"one\"\nuser_name = \"ann\"\n\
          [[auth.keys]]\nname = \"entra\"\nkey = \"two\"\nuser_name = \"ann\"\n\
-         [[auth.keys]]\nname = \"okta\"\nkey_file = {kept:?}\n[auth]\nuser_name = \"bob\"\n"
+         [[auth.keys]]\nname = \"okta\"\nkey_file = {kept:?}\nscopes = [\"scim:read\", \"events:read\"]\n[auth]\nuser_name = \"bob\"\n"
     );
     std::fs::write(flags.config.as_ref().expect("a file"), text).expect("written");
     let settings = load(&flags, &[]).expect("fine");
@@ -169,6 +218,7 @@ fn keys_with_names_come_from_the_file() {
         principal: principal.into(),
         key: Secret::new(key),
         user_name: user_name.map(Secret::new),
+        scopes: if principal == "okta" { [Scope::ScimRead, Scope::EventsRead].into_iter().collect() } else { Scopes::default() },
     };
     let expected =
         [credential("entra", "one", Some("ann")), credential("entra", "two", Some("ann")), credential("okta", "three", None)];
@@ -187,6 +237,9 @@ fn every_problem_of_keys_with_names_is_listed_and_no_key_is() {
         "[[auth.keys]]\nname = \"f\"\nkey = \"hunter5\"\nuser_name = 7\n",
         "[[auth.keys]]\nname = \"f\"\nkey = \"hunter5\"\nuser_name = \"ann\"\n",
         "[[auth.keys]]\nname = \"g\"\nkey_file = \"/nowhere/key\"\n",
+        "[[auth.keys]]\nname = \"h\"\nkey = \"hunter6\"\nscopes = [\"scim:read\", \"users:write\", \"Admin\"]\n",
+        "[[auth.keys]]\nname = \"i\"\nkey = \"hunter7\"\nscopes = \"scim:read\"\n",
+        "[[auth.keys]]\nname = \"j\"\nkey = \"hunter8\"\nscopes = []\n",
     ));
     let problems = load(&flags, &[]).expect_err("all of this is wrong").to_string();
     assert!(!problems.contains("hunter"), "{problems}");
@@ -199,6 +252,10 @@ fn every_problem_of_keys_with_names_is_listed_and_no_key_is() {
         auth.keys (5): expected a key of printable ASCII characters without spaces
         auth.keys (6): user_name: expected a text
         auth.keys (8): key_file: expected a file that can be read: No such file or directory (os error 2)
+        auth.keys (9): scopes: expected scim:read, scim:write, events:read, streams:manage, admin, found 'users:write'
+        auth.keys (9): scopes: expected scim:read, scim:write, events:read, streams:manage, admin, found 'Admin'
+        auth.keys (10): scopes: expected a list of texts, at least one of scim:read, scim:write, events:read, streams:manage, admin
+        auth.keys (11): scopes: expected a list of texts, at least one of scim:read, scim:write, events:read, streams:manage, admin
         auth.keys: f has a key that stands there twice
         auth.keys: the keys of f differ in user_name
         ");
@@ -254,7 +311,10 @@ fn every_setting_is_shown_with_its_value() {
     let (_, shown) = Settings::explained(&Flags::default(), []).expect("the defaults");
     let silent: Vec<&str> = shown.iter().filter(|shown| shown.value == "(not set)").map(|shown| shown.variable).collect();
     // Other ways to say what another setting shows, or the list of indexes. A new setting gets a line in `effective`.
-    assert_eq!(silent, ["API_KEY_FILE", "DATABASE_URL", "INDEXED_ATTRIBUTES"]);
+    let files = ["SET_PUSH_TOKEN_FILE", "SET_SIGNING_SECRET_FILE"];
+    let expected: Vec<&str> =
+        ["API_KEY_FILE", "SECRETS_KEY_FILE", "DATABASE_URL", "INDEXED_ATTRIBUTES"].into_iter().chain(files).collect();
+    assert_eq!(silent, expected);
     assert!(shown.iter().all(|shown| shown.source == Source::Default));
 }
 
@@ -274,4 +334,20 @@ fn where_a_value_comes_from_is_shown_and_no_secret_is() {
     assert_eq!(of("DATA_PATH"), ("x".to_owned(), Source::Default));
     assert_eq!(of("DATABASE_URL"), ("(set, not shown)".to_owned(), Source::Environment));
     assert_eq!(of("API_KEY"), ("(1 key, not shown)".to_owned(), Source::File));
+}
+
+#[test]
+fn how_much_of_the_log_is_kept_is_read() {
+    let kept = |environment: &[(&str, &str)]| load(&Flags::default(), environment).map(|settings| settings.delivery.retention);
+    let retention = |events, age_ms| Ok(delivery::Retention { events, age_ms });
+    assert_eq!(kept(&[]), retention(1_000_000, 30 * 24 * 60 * 60 * 1_000));
+    assert_eq!(kept(&[("SET_POLL_MAX_EVENTS", "5"), ("EVENT_RETENTION", "90m")]), retention(5, 90 * 60 * 1_000));
+    let problems = kept(&[("SET_POLL_MAX_EVENTS", "0"), ("EVENT_RETENTION", "0")]).expect_err("both are wrong");
+    insta::assert_snapshot!(problems, @r"
+        SET_POLL_MAX_EVENTS (events.retention_events): expected a whole number, at least 1, found '0'
+        EVENT_RETENTION (events.retention): expected a time above 0, such as 30d, 12h, 90m, 3600s, or a number of days, found '0'
+        ");
+    let (_folder, flags) = file("[events]\nretention = 7\nretention_events = 12\n");
+    let settings = load(&flags, &[]).expect("fine");
+    assert_eq!(settings.delivery.retention, delivery::Retention { events: 12, age_ms: 7 * 24 * 60 * 60 * 1_000 });
 }

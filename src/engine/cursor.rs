@@ -172,6 +172,7 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Scopes;
     use crate::base::id::Tenant;
     use crate::base::secret::SystemEntropy;
 
@@ -181,7 +182,7 @@ mod tests {
     }
 
     fn bound(change: impl FnOnce(&mut Caller, &mut SearchRequest)) -> Binding {
-        let mut caller = Caller { principal: "ada".into(), tenant: Tenant(0), user_name: None };
+        let mut caller = Caller { principal: "ada".into(), tenant: Tenant(0), user_name: None, scopes: Scopes::default() };
         let mut request = SearchRequest { filter: Some("title pr".into()), ..SearchRequest::default() };
         change(&mut caller, &mut request);
         Binding::new(&caller, "/Users", &[TypeCode(1)], &request)
@@ -232,7 +233,7 @@ mod tests {
             bound(|_, request| request.attributes = Some("title".into())),
             bound(|_, request| request.excluded_attributes = Some("title".into())),
             Binding::new(
-                &Caller { principal: "ada".into(), tenant: Tenant(0), user_name: None },
+                &Caller { principal: "ada".into(), tenant: Tenant(0), user_name: None, scopes: Scopes::default() },
                 "/Groups",
                 &[TypeCode(1)],
                 &SearchRequest::default(),

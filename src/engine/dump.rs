@@ -3,7 +3,7 @@
 use super::Engine;
 use super::query::{Search, Target};
 use super::represent::join;
-use crate::auth::Caller;
+use crate::auth::{Caller, Scopes};
 use crate::base::id::Tenant;
 use crate::scim::message::Paging;
 use crate::scim::search::SearchRequest;
@@ -14,7 +14,7 @@ impl Engine {
     /// Writes every resource of a tenant as a JSON array, type by type in id order, with all that is ever returned. `base` is the
     /// base of absolute URIs, without a trailing slash.
     pub async fn dump(&self, tenant: Tenant, base: &str, output: &mut impl Write) -> Result<()> {
-        let caller = Caller { principal: "dump".into(), tenant, user_name: None };
+        let caller = Caller { principal: "dump".into(), tenant, user_name: None, scopes: Scopes::default() };
         let mut separator = "[\n";
         for kind in self.registry.types() {
             let detail = Detail { members: kind.members().is_some(), groups: kind.groups().is_some(), secrets: false };

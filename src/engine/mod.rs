@@ -5,7 +5,6 @@ mod create;
 mod cursor;
 mod delete;
 mod dump;
-mod feed;
 mod gather;
 mod locks;
 mod me;
@@ -25,7 +24,7 @@ use crate::base::id::{Ids, Key, ResourceId, TypeCode};
 use crate::base::limits::{self, Limits};
 use crate::base::secret::Entropy;
 use crate::event::Mode;
-use crate::scim::error::{Error, ErrorKind, Result};
+use crate::scim::error::{Error, Result};
 use crate::scim::quirks::Quirks;
 use crate::scim::schema::{Registry, ResourceType};
 use crate::store::index::Indexes;
@@ -35,7 +34,6 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 
 pub use bulk::{Performed, Processed};
-pub use feed::{DEFAULT_FEED, FeedPage, FeedRequest};
 pub use modify::Modified;
 pub use query::{Listing, Search, Target};
 pub use represent::Representation;
@@ -86,7 +84,6 @@ pub struct Engine {
     switches: Switches,
     locks: locks::Locks,
     hasher: secrets::Hasher,
-    tag_key: OnceCell<[u8; 32]>,
     cursor_key: OnceCell<[u8; 32]>,
 }
 
@@ -123,7 +120,6 @@ impl Engine {
             limits: parts.limits,
             switches: parts.switches,
             locks: locks::Locks::default(),
-            tag_key: OnceCell::new(),
             cursor_key: OnceCell::new(),
         }
     }
@@ -177,33 +173,9 @@ impl Engine {
     }
 }
 
-/// What a client is told of a store's failure. The inside of it goes to the log, once, here.
+/// What a client is told of a store's failure.
 fn failure(error: &StoreError) -> Error {
-    match &error.kind {
-        StoreErrorKind::NotFound => Error::new(ErrorKind::NotFound, "Resource not found."),
-        StoreErrorKind::PreconditionFailed => {
-            Error::new(ErrorKind::PreconditionFailed, "The resource is at a version that If-Match or If-None-Match does not allow.")
-        }
-        StoreErrorKind::Uniqueness { path } => {
-            Error::new(ErrorKind::Uniqueness, format!("Another resource has this value of the unique attribute '{path}'."))
-        }
-        StoreErrorKind::UnknownMembers(ids) => {
-            Error::invalid_value(format!("These values of 'members' name no resource: {}.", ids.join(", ")))
-        }
-        StoreErrorKind::TooMany => {
-            let detail = "This takes more work than the server allows. A filter or an order by an indexed attribute does not, nor does a \
-                 cursor instead of a large startIndex.";
-            Error::new(ErrorKind::TooMany, detail)
-        }
-        StoreErrorKind::Stale | StoreErrorKind::Unavailable => {
-            tracing::warn!(operation = error.operation, error = %error, "the store is unavailable");
-            Error::new(ErrorKind::Unavailable, "The server is busy; try again.")
-        }
-        StoreErrorKind::Corrupt => {
-            tracing::error!(operation = error.operation, error = %error, "stored data cannot be read");
-            Error::new(ErrorKind::Internal, "The server failed.")
-        }
-    }
+    error.answer()
 }
 
 /// Like [`failure`], naming the resource when it is not there.

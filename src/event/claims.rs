@@ -1,7 +1,9 @@
 //! From an event to the claims of its SET, for one audience (RFC 8417 §2.2, RFC 9967 §2).
 
+use super::policy::{AttributePolicy, View};
 use super::{Event, Kind, Mode};
 use crate::base::id::EventId;
+use crate::scim::Object;
 use crate::scim::message;
 use crate::scim::schema::Registry;
 use crate::scim::version::etag;
@@ -17,11 +19,13 @@ pub struct Rendering<'a> {
     /// `iss`
     pub issuer: &'a str,
     /// `aud`
-    pub audience: &'a str,
+    pub audience: &'a [String],
     /// The base of absolute URIs, without a trailing slash.
     pub base: &'a str,
     /// Whether payloads hold data.
     pub mode: Mode,
+    /// The attributes that may be seen.
+    pub policy: &'a AttributePolicy,
     /// What makes the `jti` of this stream or feed.
     pub tag: &'a Tag,
 }
@@ -81,7 +85,7 @@ impl Tag {
 pub fn claims(event: &Event, registry: &Registry, rendering: Rendering<'_>) -> Option<Value> {
     let relative = registry.address("", event.subject.kind, &event.subject.id.to_string())?;
     let mut subject = json!({"format": "scim", "uri": relative});
-    if let Some(external_id) = &event.external_id {
+    if let Some(external_id) = event.external_id.as_ref().filter(|_| rendering.policy.view("externalId") == View::Whole) {
         subject["externalId"] = external_id.as_str().into();
     }
     let (uri, payload) = payload(event, registry, &relative, rendering);
@@ -90,56 +94,64 @@ pub fn claims(event: &Event, registry: &Registry, rendering: Rendering<'_>) -> O
         "iat": event.at.seconds(),
         "jti": rendering.tag.jti(event.id),
         "txn": event.txn,
-        "aud": [rendering.audience],
+        "aud": rendering.audience,
         "sub_id": subject,
         "events": {uri: payload},
     }))
 }
 
-/// The event URI and its payload: `data` in full events, `attributes` in notices, never both (9967-2.2-03). An event without data
-/// is a notice whatever the mode.
+/// The event URI and its payload: `data` in full events, `attributes` in notices, never both (9967-2.2-03). An event without data,
+/// or of whose data the receiver may see nothing, is a notice whatever the mode.
 fn payload(event: &Event, registry: &Registry, relative: &str, rendering: Rendering<'_>) -> (&'static str, Value) {
     if !event.kind.has_modes() {
         return (event.kind.uri(rendering.mode), json!({}));
     }
     let version = etag(event.version);
     let data = event.data.as_deref().filter(|_| rendering.mode == Mode::Full).and_then(|text| serde_json::from_str(text).ok());
-    match data {
-        Some(data) => {
-            let data = match event.kind {
-                Kind::Patch => patch(registry, data, rendering.base),
-                _ => representation(event, registry, relative, data, rendering.base),
-            };
-            (event.kind.uri(Mode::Full), json!({"version": version, "data": data}))
-        }
-        None => (event.kind.uri(Mode::Notice), json!({"version": version, "attributes": event.attributes})),
+    let data = match (data, event.kind) {
+        (Some(Value::Array(operations)), Kind::Patch) => patch(registry, operations, rendering),
+        (Some(Value::Object(data)), _) => representation(event, registry, relative, data, rendering),
+        _ => None,
+    };
+    if let Some(data) = data {
+        return (event.kind.uri(Mode::Full), json!({"version": version, "data": data}));
     }
+    let attributes = rendering.policy.visible(&event.attributes);
+    (event.kind.uri(Mode::Notice), json!({"version": version, "attributes": attributes}))
 }
 
 /// RFC 9967 Figure 6: a patch's data is a PATCH message.
-fn patch(registry: &Registry, mut operations: Value, base: &str) -> Value {
-    for operation in operations.as_array_mut().into_iter().flatten().filter(|operation| operation["path"] == "members") {
-        refer(registry, operation.get_mut("value"), base);
+fn patch(registry: &Registry, operations: Vec<Value>, rendering: Rendering<'_>) -> Option<Value> {
+    let mut operations = rendering.policy.cut_operations(operations, |path| registry.schema(path).is_some());
+    for operation in operations.iter_mut().filter(|operation| operation["path"] == "members") {
+        refer(registry, operation.get_mut("value"), rendering);
     }
-    json!({"schemas": [message::PATCH_OP], "Operations": operations})
+    (!operations.is_empty()).then(|| json!({"schemas": [message::PATCH_OP], "Operations": operations}))
 }
 
 /// A logged representation with what the log leaves out.
-fn representation(event: &Event, registry: &Registry, relative: &str, mut data: Value, base: &str) -> Value {
-    refer(registry, data.get_mut("members"), base);
+fn representation(event: &Event, registry: &Registry, relative: &str, mut data: Object, rendering: Rendering<'_>) -> Option<Value> {
+    let base = rendering.base;
+    if !rendering.policy.cut_representation(&mut data) {
+        return None;
+    }
+    refer(registry, data.get_mut("members"), rendering);
     if let Some(meta) = data.get_mut("meta").and_then(Value::as_object_mut) {
         meta.insert("location".into(), format!("{base}{relative}").into());
         meta.insert("version".into(), etag(event.version).into());
     }
-    data
+    Some(data.into())
 }
 
-/// Gives members their `$ref`, where their type is known.
-fn refer(registry: &Registry, members: Option<&mut Value>, base: &str) {
+/// Gives members their `$ref`, where their type is known and the receiver may see it.
+fn refer(registry: &Registry, members: Option<&mut Value>, rendering: Rendering<'_>) {
+    if rendering.policy.view("members.$ref") != View::Whole {
+        return;
+    }
     for member in members.and_then(Value::as_array_mut).into_iter().flatten() {
         let kind = member["type"].as_str().and_then(|name| registry.by_name(name));
         if let (Some(kind), Some(id)) = (kind, member["value"].as_str()) {
-            member["$ref"] = kind.address(base, id).into();
+            member["$ref"] = kind.address(rendering.base, id).into();
         }
     }
 }
@@ -167,7 +179,8 @@ mod tests {
     fn rendered(event: &Event, mode: Mode) -> Value {
         let registry = Registry::builtin();
         let tag = Tag::new(&[1; 32], "default", 0);
-        let rendering = Rendering { issuer: "https://i", audience: "https://a", base: "https://b", mode, tag: &tag };
+        let (audience, policy) = (["https://a".to_owned()], AttributePolicy::default());
+        let rendering = Rendering { issuer: "https://i", audience: &audience, base: "https://b", mode, policy: &policy, tag: &tag };
         claims(event, &registry, rendering).expect("served")
     }
 

@@ -2,10 +2,12 @@
 
 pub mod claims;
 pub mod plan;
+pub mod policy;
 pub mod template;
 
 use crate::base::clock::Timestamp;
 use crate::base::id::{EventId, Key};
+use serde::{Deserialize, Serialize};
 
 /// The kinds of event that are recorded (RFC 9967 §2.3, §2.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,7 +27,8 @@ pub enum Kind {
 }
 
 /// Whether payloads hold data or only name what changed (RFC 9967 §2.2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// `attributes`: the names of what changed.
     #[default]

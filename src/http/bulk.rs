@@ -1,7 +1,7 @@
 //! `/Bulk` (RFC 7644 §3.7).
 
 use super::Context;
-use super::extract::{Authenticated, BaseUrl, ScimJson};
+use super::extract::{BaseUrl, ScimJson, WritesScim};
 use super::respond::{self, Answer, Failure};
 use super::room::hold_in;
 use crate::engine::{Performed, Processed};
@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// It bounds its time itself: what was committed when the time is up is told.
 pub(super) async fn bulk(
     State(context): State<Arc<Context>>,
-    Authenticated(caller): Authenticated,
+    WritesScim(caller): WritesScim,
     base: BaseUrl,
     body: Result<ScimJson, Failure>,
 ) -> Answer {

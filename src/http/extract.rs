@@ -2,7 +2,7 @@
 
 use super::respond::Failure;
 use super::{BODY_UNIT_BYTES, Context, Shared, log, proxy};
-use crate::auth::Caller;
+use crate::auth::{Caller, Scope};
 use crate::base::limits;
 use crate::scim::error::{Error, ErrorKind, Result};
 use crate::scim::json;
@@ -35,6 +35,55 @@ impl<S: Shared + Sync> FromRequestParts<S> for Authenticated {
         log::is_of(caller);
         Ok(Self(Arc::clone(caller)))
     }
+}
+
+/// A caller that has one scope: a handler's signature says which one it needs. Without it the answer is 403, and nothing else is said
+/// of the request (RFC 6750 §3.1).
+pub(super) trait Allowed {
+    /// What the caller may do.
+    const SCOPE: Scope;
+
+    /// The caller.
+    fn caller(&self) -> &Caller;
+}
+
+/// The callers that may do one thing.
+macro_rules! allowed {
+    ($($(#[$about:meta])* $name:ident: $scope:ident;)*) => {$(
+        $(#[$about])*
+        pub(super) struct $name(pub(super) Arc<Caller>);
+
+        impl Allowed for $name {
+            const SCOPE: Scope = Scope::$scope;
+
+            fn caller(&self) -> &Caller {
+                &self.0
+            }
+        }
+
+        impl<S: Shared + Sync> FromRequestParts<S> for $name {
+            type Rejection = Failure;
+
+            async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+                let Authenticated(caller) = Authenticated::from_request_parts(parts, state).await?;
+                caller.needs(Self::SCOPE)?;
+                Ok(Self(caller))
+            }
+        }
+    )*};
+}
+
+allowed! {
+    /// Reads and searches resources.
+    ReadsScim: ScimRead;
+    /// Writes resources.
+    WritesScim: ScimWrite;
+    /// Reads feeds and polls streams.
+    ReadsEvents: EventsRead;
+    /// Makes and changes streams.
+    ManagesStreams: StreamsManage;
+    /// Does everything.
+    Administers: Admin;
 }
 
 /// `Authorization: Bearer …`, the scheme in any case (RFC 9110 §11.1), else `X-API-Key`.
@@ -160,8 +209,30 @@ impl<S: Shared + Sync> FromRequest<S> for ScimJson {
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
         let (parts, body) = request.into_parts();
         check_media_type(&parts.headers)?;
-        let (bytes, room) = read(state.context(), &parts.headers, body).await?;
+        let context = state.context();
+        let (bytes, room) = read(context, &parts.headers, body, context.surface.limits.body_bytes).await?;
         Ok(Self(json::parse(&bytes)?, room))
+    }
+}
+
+/// The JSON body of a poll: small, and named as what it is (RFC 8936 §2.2).
+pub(super) struct PollJson(pub(super) Value);
+
+impl<S: Shared + Sync> FromRequest<S> for PollJson {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        let (parts, body) = request.into_parts();
+        if !parts.headers.contains_key(header::CONTENT_TYPE) {
+            let detail = "A poll needs the Content-Type application/json.";
+            return Err(Error::new(ErrorKind::UnsupportedMediaType, detail).into());
+        }
+        check_media_type(&parts.headers)?;
+        let context = state.context();
+        let most = context.surface.limits.body_bytes.min(limits::POLL_BODY_BYTES);
+        // The room is given back here: a poll may wait for long.
+        let (bytes, _room) = read(context, &parts.headers, body, most).await?;
+        Ok(Self(json::parse(&bytes)?))
     }
 }
 
@@ -182,18 +253,18 @@ fn check_media_type(headers: &HeaderMap) -> Result<()> {
 }
 
 /// Reads a body within its limits of size and time (7644-3.7.4-01: the size is enforced while reading).
-async fn read(context: &Context, headers: &HeaderMap, body: Body) -> Result<(Bytes, OwnedSemaphorePermit)> {
+async fn read(context: &Context, headers: &HeaderMap, body: Body, most: usize) -> Result<(Bytes, OwnedSemaphorePermit)> {
     let limits = &context.surface.limits;
-    let too_large = || Error::new(ErrorKind::TooLarge, format!("The body is over the limit of {} bytes.", limits.body_bytes));
+    let too_large = || Error::new(ErrorKind::TooLarge, format!("The body is over the limit of {most} bytes."));
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > limits.body_bytes as u64) {
+    if announced.is_some_and(|length| length > most as u64) {
         // A client that waits to be told to go on (RFC 9110 §10.1.1) has sent nothing, and reading would tell it so.
         if !headers.contains_key(header::EXPECT) {
-            tokio::spawn(discard(body, limits.body_bytes));
+            tokio::spawn(discard(body, most));
         }
         return Err(too_large());
     }
-    let collected = collect(context, Limited::new(body, limits.body_bytes));
+    let collected = collect(context, Limited::new(body, most));
     match tokio::time::timeout(Duration::from_millis(limits.body_read_ms), collected).await {
         Ok(Ok(read)) => read,
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),

@@ -1,9 +1,9 @@
-//! A line of the log for each request, and the request's id.
+//! A line of the log for each request, and the request's id; it is counted here too.
 //!
 //! The line names no resource and no person: the route's template stands for the path. A read that went well is told at DEBUG, so
 //! that reading stays fast; nothing is put together for a line that is not written.
 
-use super::{Context, limits};
+use super::{Context, limits, metrics};
 use crate::auth::Caller;
 use crate::base::id::Ids;
 use axum::body::HttpBody as _;
@@ -141,7 +141,8 @@ where
             route: request.extensions().get::<MatchedPath>().cloned(),
             began: Instant::now(),
         };
-        Logged { work: self.within.call(request), scope: Some(Scope { id, caller: None }), about }
+        let scope = Some(Scope { id, caller: None });
+        Logged { work: self.within.call(request), context: Arc::clone(&self.context), scope, about }
     }
 }
 
@@ -157,6 +158,7 @@ struct About {
 #[derive(Debug)]
 pub(super) struct Logged<F> {
     work: F,
+    context: Arc<Context>,
     scope: Option<Scope>,
     about: About,
 }
@@ -172,7 +174,7 @@ impl<F: Future<Output = Result<Response, Infallible>> + Unpin> Future for Logged
         polled.map(|answered| {
             let mut response = answered?;
             if let Some(scope) = this.scope.take() {
-                this.about.write(response.status().as_u16(), response.body().size_hint().exact(), &scope);
+                this.about.tell(&this.context, response.status().as_u16(), response.body().size_hint().exact(), &scope);
                 response.headers_mut().insert(REQUEST_ID, scope.id);
             }
             Ok(response)
@@ -184,7 +186,7 @@ impl<F: Future<Output = Result<Response, Infallible>> + Unpin> Future for Logged
 impl<F> Drop for Logged<F> {
     fn drop(&mut self) {
         if let Some(scope) = self.scope.take() {
-            self.about.write(CLIENT_GONE, None, &scope);
+            self.about.tell(&self.context, CLIENT_GONE, None, &scope);
         }
     }
 }
@@ -207,6 +209,13 @@ macro_rules! write_line {
 }
 
 impl About {
+    /// Counts it and writes its line.
+    fn tell(&self, context: &Context, status: u16, bytes: Option<u64>, scope: &Scope) {
+        let route = self.route.as_ref().map(MatchedPath::as_str);
+        context.requests.count(route, &self.method, status, self.began.elapsed());
+        self.write(status, bytes, scope);
+    }
+
     fn write(&self, status: u16, bytes: Option<u64>, scope: &Scope) {
         match self.level(status) {
             Level::ERROR => write_line!(Level::ERROR, self, status, bytes, scope),
@@ -234,9 +243,8 @@ impl About {
     }
 
     /// So is a method that HTTP does not have.
-    fn known_method(&self) -> &str {
-        let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
-        if known.contains(&self.method) { self.method.as_str() } else { "-" }
+    fn known_method(&self) -> &'static str {
+        metrics::name_of(&self.method).unwrap_or("-")
     }
 }
 

@@ -6,10 +6,14 @@ mod discovery;
 mod docs;
 mod extract;
 mod feeds;
+mod feeds_live;
 mod health;
+mod keys;
 mod log;
 mod me;
+mod metrics;
 mod parameters;
+mod poll;
 mod preferences;
 mod proxy;
 mod resources;
@@ -20,6 +24,7 @@ mod route_tests;
 mod router;
 mod search;
 mod server;
+mod streams;
 mod survive;
 mod table;
 #[cfg(test)]
@@ -27,6 +32,7 @@ mod tests;
 
 use crate::auth::Authenticator;
 use crate::base::limits::{self, Limits};
+use crate::delivery::Delivery;
 use crate::engine::Engine;
 use crate::event::Mode;
 use crate::scim::error::{Error, ErrorKind, Result};
@@ -51,6 +57,8 @@ const SCIM_JSON: &str = "application/scim+json";
 pub struct Context {
     /// The use cases.
     pub engine: Engine,
+    /// What delivers events.
+    pub delivery: Arc<Delivery>,
     /// Who may call them.
     pub authenticator: Authenticator,
     /// Where and how they are served.
@@ -60,6 +68,7 @@ pub struct Context {
     openapi: docs::OpenApi,
     stopping: AtomicBool,
     request_ids: log::RequestIds,
+    requests: metrics::Requests,
     /// Room for request bodies, in units of [`BODY_UNIT_BYTES`].
     room: Arc<Semaphore>,
     answers: room::AnswerRoom,
@@ -86,6 +95,8 @@ pub struct Surface {
     pub shutdown_delay_ms: u64,
     /// What the discovery endpoints say of events.
     pub event_mode: Mode,
+    /// Whether `/metrics` needs no credential.
+    pub metrics_public: bool,
     /// How much and how long.
     pub limits: Limits,
 }
@@ -102,11 +113,14 @@ pub enum Page {
 
 impl Context {
     /// Handlers over these use cases, for these callers.
-    pub fn new(engine: Engine, authenticator: Authenticator, surface: Surface) -> Self {
+    pub fn new(engine: Engine, delivery: Arc<Delivery>, authenticator: Authenticator, surface: Surface) -> Self {
         let public_base = surface.public_url.as_ref().map(|url| format!("{url}{}", surface.base_path).into());
+        metrics::start();
         Self {
+            requests: metrics::Requests::default(),
             request_ids: log::RequestIds::new(engine.ids()),
             engine,
+            delivery,
             authenticator,
             surface,
             public_base,

@@ -1,6 +1,6 @@
 //! One set of handlers for every resource type (RFC 7644 §3.3 to §3.6).
 
-use super::extract::{Authenticated, BaseUrl, Conditions, ScimJson, Segment};
+use super::extract::{BaseUrl, Conditions, ReadsScim, ScimJson, Segment, WritesScim};
 use super::parameters::Parameters;
 use super::preferences::{Preferences, Return};
 use super::respond::{self, Answer};
@@ -174,7 +174,7 @@ impl View<'_> {
 /// POST (RFC 7644 §3.3).
 pub(super) async fn create(
     State(endpoint): State<Endpoint>,
-    Authenticated(caller): Authenticated,
+    WritesScim(caller): WritesScim,
     base: BaseUrl,
     asked: (Parameters, Preferences),
     ScimJson(body, _room): ScimJson,
@@ -189,7 +189,7 @@ pub(super) async fn create(
 /// 304 only when `groups` is not in the answer: a change of membership does not move the version of the member.
 pub(super) async fn read(
     State(endpoint): State<Endpoint>,
-    Authenticated(caller): Authenticated,
+    ReadsScim(caller): ReadsScim,
     Segment(id): Segment,
     base: BaseUrl,
     conditions: Conditions,
@@ -212,7 +212,7 @@ pub(super) async fn read(
 /// PUT (RFC 7644 §3.5.1).
 pub(super) async fn replace(
     State(endpoint): State<Endpoint>,
-    Authenticated(caller): Authenticated,
+    WritesScim(caller): WritesScim,
     Segment(id): Segment,
     base: BaseUrl,
     conditions: Conditions,
@@ -228,7 +228,7 @@ pub(super) async fn replace(
 /// PATCH (RFC 7644 §3.5.2): 200 with the resource, or 204 (7644-3.5.2-08).
 pub(super) async fn modify(
     State(endpoint): State<Endpoint>,
-    Authenticated(caller): Authenticated,
+    WritesScim(caller): WritesScim,
     Segment(id): Segment,
     base: BaseUrl,
     conditions: Conditions,
@@ -248,7 +248,7 @@ pub(super) async fn modify(
 /// DELETE (RFC 7644 §3.6).
 pub(super) async fn delete(
     State(endpoint): State<Endpoint>,
-    Authenticated(caller): Authenticated,
+    WritesScim(caller): WritesScim,
     Segment(id): Segment,
     conditions: Conditions,
 ) -> Answer {

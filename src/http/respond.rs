@@ -49,7 +49,7 @@ fn status_of(kind: ErrorKind) -> (StatusCode, Option<&'static str>) {
         ErrorKind::ExpiredCursor => (StatusCode::BAD_REQUEST, Some("expiredCursor")),
         ErrorKind::InvalidCount => (StatusCode::BAD_REQUEST, Some("invalidCount")),
         ErrorKind::Unauthorized => (StatusCode::UNAUTHORIZED, None),
-        ErrorKind::Forbidden => (StatusCode::FORBIDDEN, None),
+        ErrorKind::Forbidden | ErrorKind::OutOfScope(_) => (StatusCode::FORBIDDEN, None),
         ErrorKind::NotFound => (StatusCode::NOT_FOUND, None),
         ErrorKind::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, None),
         ErrorKind::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, None),
@@ -78,6 +78,13 @@ impl IntoResponse for Failure {
             // 7644-2-01
             ErrorKind::Unauthorized => {
                 set(&mut response, header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"carillon\""));
+            }
+            // RFC 6750 §3.1. The name of a scope is always a header.
+            ErrorKind::OutOfScope(scope) => {
+                let challenge = format!("Bearer realm=\"carillon\", error=\"insufficient_scope\", scope=\"{scope}\"");
+                if let Ok(challenge) = HeaderValue::try_from(challenge) {
+                    set(&mut response, header::WWW_AUTHENTICATE, challenge);
+                }
             }
             ErrorKind::Unavailable => {
                 set(&mut response, header::RETRY_AFTER, HeaderValue::from(limits::RETRY_AFTER_SECONDS));
@@ -191,6 +198,7 @@ mod tests {
             InvalidCount,
             Unauthorized,
             Forbidden,
+            OutOfScope("admin"),
             NotFound,
             MethodNotAllowed,
             RequestTimeout,
@@ -226,6 +234,7 @@ mod tests {
         InvalidCount 400 invalidCount
         Unauthorized 401 -
         Forbidden 403 -
+        OutOfScope("admin") 403 -
         NotFound 404 -
         MethodNotAllowed 405 -
         RequestTimeout 408 -

@@ -1,11 +1,12 @@
 //! The whole route table.
 
+use super::extract::{ReadsScim, WritesScim};
 use super::log::Log;
 use super::resources::Endpoint;
 use super::respond;
 use super::survive::Survive;
 use super::table::Table;
-use super::{Context, bulk, discovery, docs, feeds, health, me, resources, search};
+use super::{Context, bulk, discovery, docs, feeds, health, keys, me, metrics, poll, resources, search, streams};
 use axum::Router;
 use axum::routing::{get, post};
 use std::sync::Arc;
@@ -29,7 +30,20 @@ pub(super) fn table(context: &Arc<Context>) -> Table {
         .route(&at("/ResourceTypes/{id}"), get(discovery::resource_type))
         .route(&at("/Events/Feeds"), get(feeds::list))
         .route(&at("/Events/Feeds/{id}"), get(feeds::read))
-        .route(&at("/Events/Feeds/{id}/Stream"), get(feeds::stream))
+        .route(&at("/Events/Feeds/{id}/Stream"), get(feeds::stream).post(poll::feed))
+        .route(&at("/Events/Streams"), get(streams::list).post(streams::create))
+        .route(&at("/Events/Streams/{id}"), get(streams::read).put(streams::replace).patch(streams::modify).delete(streams::delete))
+        .route(&at("/Events/Streams/{id}/Status"), get(streams::read_status).post(streams::set_status))
+        .route(&at("/Events/Streams/{id}/Verify"), post(streams::verify))
+        .route(&at("/Events/Streams/{id}/Replay"), post(streams::replay))
+        .route(&at("/Events/Streams/{id}/DeadLetters"), get(streams::dead_letters))
+        .route(&at("/Events/Streams/{id}/DeadLetters/Retry"), post(streams::retry))
+        .route(&at("/Events/Streams/{id}/DeadLetters/Discard"), post(streams::discard))
+        .route(&at("/Events/Streams/{id}/Poll"), post(poll::stream))
+        .route(&at("/Events/Keys"), get(keys::list))
+        .route(&at("/Events/Keys/Rotate"), post(keys::rotate))
+        .route(&at("/Events/Keys/{id}/Retire"), post(keys::retire))
+        .route("/.well-known/jwks.json", get(keys::published))
         .route("/openapi.json", get(docs::openapi))
         .route("/docs/{file}", get(docs::asset))
         .route(&at("/.search"), post(search::search_all))
@@ -37,6 +51,7 @@ pub(super) fn table(context: &Arc<Context>) -> Table {
         .route(&at("/Bulk"), post(bulk::bulk))
         .route("/health", get(health::live))
         .route("/ready", get(health::ready))
+        .route("/metrics", get(metrics::metrics))
         .with_state(Arc::clone(context));
     let fixed = fixed.merge(own(context, &at("/Me")));
     context.engine.registry().types().iter().fold(fixed, |routes, kind| {
@@ -55,7 +70,11 @@ pub(super) fn table(context: &Arc<Context>) -> Table {
 /// The caller's own user.
 fn own(context: &Arc<Context>, path: &str) -> Table {
     let Some(kind) = context.engine.registry().by_name("User") else {
-        let methods = get(me::nobody).post(me::nobody).put(me::nobody).patch(me::nobody).delete(me::nobody);
+        let methods = get(me::nobody::<ReadsScim>)
+            .post(me::nobody::<WritesScim>)
+            .put(me::nobody::<WritesScim>)
+            .patch(me::nobody::<WritesScim>)
+            .delete(me::nobody::<WritesScim>);
         return Table::new().route(path, methods).with_state(Arc::clone(context));
     };
     let methods = get(me::read).post(me::create).put(me::replace).patch(me::modify).delete(me::delete);

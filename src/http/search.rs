@@ -1,6 +1,6 @@
 //! Lists, `.search` on a type and at the root, and the root query (RFC 7644 §3.4.2, §3.4.3): one answer, asked for in four ways.
 
-use super::extract::{Authenticated, BaseUrl, ScimJson};
+use super::extract::{BaseUrl, ReadsScim, ScimJson};
 use super::parameters::Parameters;
 use super::resources::{Endpoint, detail};
 use super::respond::{self, Answer};
@@ -67,7 +67,7 @@ impl<'a> Scope<'a> {
 /// GET of a list (RFC 7644 §3.4.2).
 pub(super) async fn list(
     State(endpoint): State<Endpoint>,
-    Authenticated(caller): Authenticated,
+    ReadsScim(caller): ReadsScim,
     base: BaseUrl,
     parameters: Parameters,
 ) -> Answer {
@@ -77,7 +77,7 @@ pub(super) async fn list(
 /// POST to `.search` of a type (RFC 7644 §3.4.3).
 pub(super) async fn search(
     State(endpoint): State<Endpoint>,
-    Authenticated(caller): Authenticated,
+    ReadsScim(caller): ReadsScim,
     base: BaseUrl,
     ScimJson(body, _room): ScimJson,
 ) -> Answer {
@@ -87,7 +87,7 @@ pub(super) async fn search(
 /// POST to `.search` at the root: every type.
 pub(super) async fn search_all(
     State(context): State<Arc<Context>>,
-    Authenticated(caller): Authenticated,
+    ReadsScim(caller): ReadsScim,
     base: BaseUrl,
     ScimJson(body, _room): ScimJson,
 ) -> Answer {
@@ -97,7 +97,7 @@ pub(super) async fn search_all(
 /// GET of the root: every type (RFC 7644 §3.4.2.1).
 pub(super) async fn root(
     State(context): State<Arc<Context>>,
-    Authenticated(caller): Authenticated,
+    ReadsScim(caller): ReadsScim,
     base: BaseUrl,
     parameters: Parameters,
 ) -> Answer {

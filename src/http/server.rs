@@ -48,6 +48,8 @@ pub async fn serve(
         context.stop();
         // Whoever sends requests here learns from `/ready` to send them elsewhere, before they are refused.
         let _ = tokio::time::timeout(delay, std::future::pending::<()>()).await;
+        // A request that waits for events is one in flight: it ends now.
+        context.delivery.close();
         handle.graceful_shutdown(Some(Duration::from_millis(limits::SHUTDOWN_MS)));
     });
     let result = if asks_proxies {

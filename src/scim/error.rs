@@ -33,8 +33,10 @@ pub enum ErrorKind {
     InvalidCount,
     /// No credential, or one that is not known.
     Unauthorized,
-    /// The credential does not allow this.
+    /// This is not allowed here.
     Forbidden,
+    /// The credential does not have the scope of this name, which the request needs.
+    OutOfScope(&'static str),
     /// No such resource or endpoint.
     NotFound,
     /// The endpoint does not take this method.

@@ -1,5 +1,6 @@
 //! What can go wrong in a store: the kind, what was being done, and whether trying again can help.
 
+use crate::scim::error::{Error, ErrorKind};
 use std::fmt;
 
 /// The kinds of failure.
@@ -53,6 +54,36 @@ impl StoreError {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         Self { kind, operation, source: Some(source.into()), change: None }
+    }
+
+    /// What a client is told. The inside of it goes to the log, once, here.
+    pub fn answer(&self) -> Error {
+        match &self.kind {
+            StoreErrorKind::NotFound => Error::new(ErrorKind::NotFound, "Resource not found."),
+            StoreErrorKind::PreconditionFailed => Error::new(
+                ErrorKind::PreconditionFailed,
+                "The resource is at a version that If-Match or If-None-Match does not allow.",
+            ),
+            StoreErrorKind::Uniqueness { path } => {
+                Error::new(ErrorKind::Uniqueness, format!("Another resource has this value of the unique attribute '{path}'."))
+            }
+            StoreErrorKind::UnknownMembers(ids) => {
+                Error::invalid_value(format!("These values of 'members' name no resource: {}.", ids.join(", ")))
+            }
+            StoreErrorKind::TooMany => {
+                let detail = "This takes more work than the server allows. A filter or an order by an indexed attribute does not, nor does a \
+                     cursor instead of a large startIndex.";
+                Error::new(ErrorKind::TooMany, detail)
+            }
+            StoreErrorKind::Stale | StoreErrorKind::Unavailable => {
+                tracing::warn!(operation = self.operation, error = %self, "the store is unavailable");
+                Error::new(ErrorKind::Unavailable, "The server is busy; try again.")
+            }
+            StoreErrorKind::Corrupt => {
+                tracing::error!(operation = self.operation, error = %self, "stored data cannot be read");
+                Error::new(ErrorKind::Internal, "The server failed.")
+            }
+        }
     }
 
     /// Whether the same call can succeed later.

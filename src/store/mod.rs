@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 pub use error::{StoreError, StoreErrorKind};
 use in_order::Tried;
-pub use ledger::{Ledger, Logged, Place};
+pub use ledger::{Ledger, Logged, Place, Reading};
 pub use unit::{Change, Committed, Document, Effect, Guard, Outcome, Unit};
 
 /// The result of every port.

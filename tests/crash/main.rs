@@ -1,12 +1,15 @@
-//! Kills the real program with requests in flight, again and again, and checks that nothing acknowledged is lost and that the log
-//! tells exactly what happened (I1, I2).
+//! Kills the real program with requests in flight, again and again, and checks that nothing acknowledged is lost, that the log
+//! tells exactly what happened (I1, I2), and that every receiver gets every event, each subject's in order (I4, I5).
 //!
 //! `CARILLON_CRASH_CYCLES` says how often (5), `CARILLON_CRASH_SEED` repeats a run's choices.
+#![allow(clippy::panic, reason = "a suite fails by panicking")]
 #![allow(unreachable_pub, reason = "a test program exports nothing")]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bulk;
+mod receivers;
 mod worker;
 mod world;
 

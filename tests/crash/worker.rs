@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Most users that a client keeps.
-const USERS: usize = 6;
+pub const USERS: usize = 6;
 
 /// What all clients write down.
 #[derive(Debug, Default)]
@@ -28,18 +28,24 @@ pub struct Shared {
     pub busy: AtomicUsize,
 }
 
+/// A user that a client has made.
 #[derive(Debug)]
-struct OwnUser {
-    id: String,
-    name: String,
-    active: bool,
-    groups: BTreeSet<usize>,
+pub struct OwnUser {
+    /// Its id.
+    pub id: String,
+    /// Its `userName`.
+    pub name: String,
+    /// Whether it is active.
+    pub active: bool,
+    /// Which of the shared groups it is in.
+    pub groups: BTreeSet<usize>,
     /// A request about it was cut off: its state must be looked up before it is used.
-    unsure: bool,
+    pub unsure: bool,
 }
 
 impl OwnUser {
-    fn path(&self) -> String {
+    /// Where it is.
+    pub fn path(&self) -> String {
         format!("/Users/{}", self.id)
     }
 }
@@ -48,10 +54,13 @@ impl OwnUser {
 #[derive(Debug)]
 pub struct Worker {
     number: usize,
-    rng: Rng,
-    users: Vec<OwnUser>,
+    /// Its choices.
+    pub rng: Rng,
+    /// Its users.
+    pub users: Vec<OwnUser>,
     groups: Arc<[String]>,
-    shared: Arc<Shared>,
+    /// What all clients write down.
+    pub shared: Arc<Shared>,
     serial: usize,
 }
 
@@ -91,7 +100,8 @@ impl Worker {
         Some(())
     }
 
-    fn token(&mut self) -> String {
+    /// A text that no other request holds.
+    pub fn token(&mut self) -> String {
         self.serial += 1;
         format!("t{}x{}e", self.number, self.serial)
     }
@@ -101,12 +111,13 @@ impl Worker {
             return self.create(client).await;
         }
         let which = self.rng.usize(..self.users.len());
-        match self.rng.u8(..20) {
+        match self.rng.u8(..22) {
             0..4 => self.create(client).await,
             4..7 => self.put(client, which).await,
             7..11 => self.toggle(client, which).await,
             11..13 => self.rename(client, which).await,
             13..18 => self.join_or_leave(client, which).await,
+            20.. => self.bulk(client).await,
             _ => self.delete(client, which).await,
         }
     }

@@ -1,7 +1,9 @@
 //! The program, its clients, and what is known of the history.
 
+use crate::receivers::Receivers;
 use crate::support::client::Client;
 use crate::support::fixture::group;
+use crate::support::history::receipts::check_receipts;
 use crate::support::history::{History, Kind, Operation, Outcome, Resource, check, check_walks};
 use crate::support::server::{KEY, Server, Settings};
 use crate::support::wait::{PATIENCE, until};
@@ -24,6 +26,7 @@ pub struct World {
     groups: Arc<[String]>,
     shared: Arc<Shared>,
     workers: Vec<Worker>,
+    receivers: Receivers,
     log: Vec<Value>,
     kills: usize,
     violations: usize,
@@ -33,6 +36,10 @@ impl World {
     /// An empty folder, the groups, and the clients.
     pub async fn new(seed: u64, clients: usize) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut rng = Rng::with_seed(seed);
+        let receivers = Receivers::new(&mut rng).await;
+        // The program reads it in its working folder.
+        std::fs::write(folder.path().join("carillon.toml"), receivers.configuration()).expect("written");
         let shared = Arc::new(Shared::default());
         let server = Server::start(&settings(&folder));
         let client = server.client();
@@ -48,16 +55,16 @@ impl World {
             groups.push(path);
         }
         let groups: Arc<[String]> = groups.into();
-        let mut rng = Rng::with_seed(seed);
         let worker = |number| Worker::new(number, rng.fork(), Arc::clone(&groups), Arc::clone(&shared));
         let workers = (0..clients).map(worker).collect();
-        Self { folder, rng, groups, shared, workers, log: Vec::new(), kills: 0, violations: 0 }
+        Self { folder, rng, groups, shared, workers, receivers, log: Vec::new(), kills: 0, violations: 0 }
     }
 
     /// Starts the program, lets the clients write, and kills it while their requests are in flight.
     pub async fn cycle(&mut self) -> String {
         let mut server = Server::start(&settings(&self.folder));
         self.read_log(&server.client()).await;
+        self.receivers.poll(&server.client());
         let base = format!("http://{}", server.address);
         let (acknowledged, cut) = (self.acknowledged(), self.shared.cut.load(Ordering::SeqCst));
         let running: Vec<_> =
@@ -76,6 +83,7 @@ impl World {
         for worker in running {
             self.workers.push(worker.await.expect("a client"));
         }
+        self.receivers.rest().await;
         let cut = self.shared.cut.load(Ordering::SeqCst) - cut;
         assert!(cut > 0, "no request was in flight when the program was killed");
         assert!(!server.output().contains("panicked"), "{}", server.output());
@@ -84,9 +92,11 @@ impl World {
 
     /// Starts the program, reads everything, and holds it against what the clients know.
     pub async fn check(&mut self) -> String {
-        let server = Server::start(&settings(&self.folder));
+        let mut server = Server::start(&settings(&self.folder));
         let client = server.client();
         self.read_log(&client).await;
+        self.receivers.poll(&client);
+        self.receivers.drain(self.log.len()).await;
         let mut resources = dump(&client, "/Users").await;
         resources.extend(dump(&client, "/Groups").await);
         let operations = self.shared.operations.lock().expect("the operations").clone();
@@ -94,10 +104,19 @@ impl World {
         let mut violations = check(&history);
         let page = self.rng.usize(50..200);
         violations.extend(check_walks(&self.log, &client.feed(None, page).await));
+        server.kill();
+        self.receivers.rest().await;
+        violations.extend(check_receipts(&self.log, &self.receivers.receipts()));
         self.violations += violations.len();
         let shown: Vec<String> = violations.iter().take(20).map(ToString::to_string).collect();
         assert!(violations.is_empty(), "{} rules broken:\n{}", violations.len(), shown.join("\n"));
-        format!("{} operations, {} resources, {} events", history.operations.len(), history.resources.len(), history.log.len())
+        format!(
+            "{} operations, {} resources, {} events; received (and again): {}",
+            history.operations.len(),
+            history.resources.len(),
+            history.log.len(),
+            self.receivers.told(),
+        )
     }
 
     /// Looks into the database itself, and sums up.

@@ -6,6 +6,7 @@
 mod support;
 
 mod mutations;
+mod receipts;
 mod sample;
 
 use support::history::{Rule, check, check_walks};

@@ -17,8 +17,8 @@ fn rows(report: &str, first: &str) -> Vec<String> {
     report.lines().map(row).filter(|row| row.split(' ').next() == Some(first)).collect()
 }
 
-const NAMED: &str =
-    "[limits]\npage_size = 7\n[[auth.keys]]\nname = \"entra\"\nkey = \"hunter2-hunter2-hunter2\"\nuser_name = \"ann\"\n";
+const NAMED: &str = "[limits]\npage_size = 7\n[[auth.keys]]\nname = \"entra\"\nkey = \"hunter2-hunter2-hunter2\"\nuser_name = \"ann\"\n\
+    scopes = [\"events:read\", \"scim:read\"]\n";
 
 fn is_empty(folder: &Path) -> bool {
     std::fs::read_dir(folder).expect("the folder").next().is_none()
@@ -36,7 +36,7 @@ fn it_shows_what_would_be_served_and_touches_nothing() {
     let report = text(&checked.stdout);
     assert_eq!((checked.status.code(), text(&checked.stderr)), (Some(0), String::new()), "{report}");
     assert!(!report.contains(KEY) && !report.contains("hunter2") && !report.contains("ann"), "{report}");
-    assert_eq!(rows(&report, "entra"), ["entra (1 key, not shown) /Me is set, not shown"]);
+    assert_eq!(rows(&report, "entra"), ["entra (1 key, not shown) /Me is set, not shown scim:read events:read"]);
     assert_eq!(rows(&report, "HOST"), ["HOST server.host localhost --hostname"]);
     assert_eq!(rows(&report, "PORT"), ["PORT server.port 0 environment"]);
     assert_eq!(rows(&report, "PAGE_SIZE"), ["PAGE_SIZE limits.page_size 7 file"]);

@@ -10,6 +10,7 @@ mod framing;
 mod head;
 mod idle;
 mod indexed;
+mod keys;
 mod log;
 mod me;
 mod proxy;

@@ -68,9 +68,7 @@ async fn settings_that_are_wrong_are_all_named() {
 #[tokio::test]
 async fn a_setting_that_is_not_built_yet_stops_the_start() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    for (name, value) in
-        [("STORE", "ldap"), ("MONGO_DB", "mongodb://x"), ("SET_PUSH_URL", "https://x.example"), ("AMQP", "amqp://x")]
-    {
+    for (name, value) in [("STORE", "ldap"), ("MONGO_DB", "mongodb://x"), ("SET_FEEDS", "a,b"), ("AMQP", "amqp://x")] {
         let refused = Settings::default().folder(folder.path()).with(name, value).run_to_its_end();
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(!refused.status.success() && said.contains(name), "{name}: {said}");

@@ -1,6 +1,6 @@
 //! A bulk request comes to what its operations come to one by one.
 
-use carillon::auth::Caller;
+use carillon::auth::{Caller, Scopes};
 use carillon::base::clock::SystemClock;
 use carillon::base::id::{Ids, Tenant, TimeOrderedIds};
 use carillon::base::limits::Limits;
@@ -75,7 +75,7 @@ impl House {
             limits: Limits::default(),
             switches: Switches::default(),
         });
-        let caller = Caller { principal: "test".into(), tenant: Tenant(0), user_name: None };
+        let caller = Caller { principal: "test".into(), tenant: Tenant(0), user_name: None, scopes: Scopes::default() };
         let mut house = Self { engine, caller, ids: Vec::new(), _folder: folder };
         for number in 0..USERS + GROUPS {
             let body =

@@ -45,6 +45,7 @@ pub enum NoAnswer {
 impl Client {
     /// A client of the server at this base. Without a key it sends no credential.
     pub fn new(base: &str, key: Option<&str>) -> Self {
+        carillon::base::crypto::install_crypto();
         let http = reqwest::Client::builder().no_proxy().timeout(ANSWER_WITHIN).build().expect("a client");
         Self { http, base: base.trim_end_matches('/').to_owned(), key: key.map(str::to_owned) }
     }

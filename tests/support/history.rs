@@ -2,6 +2,7 @@
 //!
 //! It wants the log of a gateway with `EVENT_MODE=full`, so that an event shows what it did.
 
+pub mod receipts;
 pub mod record;
 pub mod replay;
 
@@ -94,6 +95,14 @@ pub enum Rule {
     Replays,
     /// The log is the same, however it is walked.
     SameWalk,
+    /// Every event of the log was received at least once: no cursor has passed over one.
+    ReceivedAll,
+    /// What was received is in the log, as it stands there.
+    ReceivedFromTheLog,
+    /// The events of a subject were first received in the order of the log.
+    ReceivedInOrder,
+    /// What was received again was the same, under the same `jti`.
+    ReceivedAlike,
 }
 
 /// A rule that was broken, and where.

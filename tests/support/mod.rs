@@ -4,10 +4,13 @@
 #![allow(clippy::panic, reason = "a suite fails by panicking")]
 #![allow(clippy::needless_pass_by_value, reason = "a json! literal is given as it is written")]
 
+pub mod authority;
 pub mod client;
 pub mod fixture;
 pub mod history;
 pub mod raw;
+pub mod receiver;
+pub mod reply;
 pub mod server;
 pub mod shape;
 pub mod wait;

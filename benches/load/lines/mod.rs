@@ -1,5 +1,9 @@
 //! The lines of the table.
 
+pub(crate) mod delivery;
+mod delivery_fair;
+mod delivery_poll;
+mod delivery_push;
 pub(crate) mod lists;
 pub(crate) mod many;
 pub(crate) mod members;

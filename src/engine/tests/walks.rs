@@ -1,5 +1,6 @@
 use super::*;
 use crate::base::clock::Timestamp;
+use crate::scim::error::ErrorKind;
 use crate::scim::message::Paging;
 use crate::scim::search::SearchRequest;
 use crate::store::Start;

@@ -86,13 +86,16 @@ fn schemas(source: &Source<'_>) -> Map<String, Value> {
         schemas["Schema"]["properties"]["attributes"]["items"] = reference("SchemaAttribute");
     }
     schemas.extend(message::all(&source.surface.limits));
+    schemas.extend(super::streams::messages());
+    schemas.extend(super::feeds::messages());
     schemas
 }
 
 /// What `components` calls a resource type. A name that cannot stand there, or could be one of a message, gets the type's number.
 pub(super) fn component(kind: &Arc<ResourceType>) -> String {
     let is_plain = kind.name.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let is_ours = DISCOVERED.iter().any(|(name, _)| *name == kind.name) || NAMES_OF_MESSAGES.contains(&kind.name.as_str());
+    let is_ours = DISCOVERED.iter().any(|(name, _)| *name == kind.name)
+        || NAMES_OF_MESSAGES.iter().chain(&super::streams::NAMES).chain(&super::feeds::NAMES).any(|name| *name == kind.name);
     let is_derived = ["Request", "List"].iter().any(|end| kind.name.ends_with(end));
     if is_plain && !is_ours && !is_derived {
         return kind.name.clone();
@@ -102,8 +105,7 @@ pub(super) fn component(kind: &Arc<ResourceType>) -> String {
 }
 
 /// Those of [`message::all`] that do not end like something derived.
-const NAMES_OF_MESSAGES: [&str; 9] =
-    ["Error", "ListResponse", "PatchOp", "BulkResponse", "Feed", "FeedEntry", "FeedStream", "Health", "SchemaAttribute"];
+const NAMES_OF_MESSAGES: [&str; 6] = ["Error", "ListResponse", "PatchOp", "BulkResponse", "Health", "SchemaAttribute"];
 
 /// What `components` calls the document that a client sends of a type.
 pub(super) fn request(kind: &Arc<ResourceType>) -> String {

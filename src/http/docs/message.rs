@@ -1,7 +1,6 @@
-//! JSON Schemas of the protocol's messages (RFC 7644 §3.4.2, §3.4.3, §3.5.2, §3.7, §3.12) and of feeds.
+//! JSON Schemas of the protocol's messages (RFC 7644 §3.4.2, §3.4.3, §3.5.2, §3.7, §3.12).
 
 use crate::base::limits::{self, Limits};
-use crate::http::feeds::{FEED, FEED_STREAM};
 use crate::scim::message::{BULK_REQUEST, BULK_RESPONSE, ERROR, LIST_RESPONSE, PATCH_OP, SEARCH_REQUEST};
 use serde_json::{Value, json};
 
@@ -36,17 +35,16 @@ pub(super) fn all(limits: &Limits) -> Vec<(String, Value)> {
         ("PatchOp", patch_op()),
         ("BulkRequest", bulk_request(limits)),
         ("BulkResponse", bulk_response()),
-        ("Feed", feed()),
-        ("FeedEntry", feed_entry()),
-        ("FeedList", list(&reference("FeedEntry"))),
-        ("FeedStream", feed_stream()),
+        ("JwkSet", jwk_set()),
+        ("SigningKeyList", list(&signing_key())),
+        ("KeyRotation", key_rotation()),
         ("Health", health()),
     ];
     named.map(|(name, schema)| (name.to_owned(), schema)).into()
 }
 
 /// `schemas` of a message: exactly this URN.
-fn exactly(urn: &str) -> Value {
+pub(super) fn exactly(urn: &str) -> Value {
     json!({"type": "array", "items": {"const": urn}, "minItems": 1, "maxItems": 1})
 }
 
@@ -173,48 +171,41 @@ fn bulk_response() -> Value {
     })
 }
 
-fn feed_entry() -> Value {
+fn jwk_set() -> Value {
     json!({
-        "title": "FeedEntry", "type": "object",
-        "properties": {
-            "id": {"type": "string"}, "displayName": {"type": "string"},
-            "uri": {"type": "string", "format": "uri"}, "relativeUri": {"type": "string"},
-        },
-        "required": ["id", "displayName", "uri", "relativeUri"],
+        "title": "JwkSet", "type": "object", "description": "The keys that events are verified with (RFC 7517).",
+        "properties": {"keys": {"type": "array", "items": {
+            "type": "object",
+            "properties": {
+                "kty": {"enum": ["EC", "OKP", "RSA"]}, "kid": {"type": "string"}, "use": {"const": "sig"},
+                "alg": {"enum": ["ES256", "EdDSA", "RS256"]},
+            },
+            "required": ["kty", "kid", "use", "alg"],
+        }}},
+        "required": ["keys"], "additionalProperties": false,
     })
 }
 
-fn feed() -> Value {
+fn signing_key() -> Value {
+    let time = json!({"type": "string", "format": "date-time"});
     json!({
-        "title": "Feed", "type": "object", "description": "A set of resources whose events belong together (RFC 9967 §3).",
+        "title": "SigningKey", "type": "object",
         "properties": {
-            "schemas": exactly(FEED), "id": {"type": "string"}, "displayName": {"type": "string"},
-            "uri": {"type": "string", "format": "uri"},
-            "poll": {"type": "object", "properties": {
-                "supported": {"type": "boolean"}, "stream": {"type": "string", "format": "uri"},
-            }},
+            "kid": {"type": "string"}, "alg": {"enum": ["ES256", "EdDSA", "RS256"]}, "state": {"enum": ["active", "next", "retired"]},
+            "created": time, "activates": time, "activated": time, "retired": time, "leaves": time,
         },
-        "required": ["schemas", "id", "displayName", "uri"],
+        "required": ["kid", "alg", "state", "created"], "additionalProperties": false,
     })
 }
 
-fn feed_stream() -> Value {
+fn key_rotation() -> Value {
     json!({
-        "title": "FeedStream", "type": "object", "description": "Events of a feed, oldest first.",
+        "title": "KeyRotation", "type": "object",
         "properties": {
-            "schemas": exactly(FEED_STREAM), "feed": {"type": "string"},
-            "sets": {"type": "array", "items": {
-                "type": "object", "description": "The claims of a Security Event Token (RFC 8417, RFC 9967).",
-                "properties": {
-                    "iss": {"type": "string"}, "iat": {"type": "integer"}, "jti": {"type": "string"}, "txn": {"type": "string"},
-                    "aud": {"type": "array", "items": {"type": "string"}},
-                    "sub_id": {"type": "object"}, "events": {"type": "object", "minProperties": 1, "maxProperties": 1},
-                },
-                "required": ["iss", "iat", "jti", "aud", "events"],
-            }},
-            "moreAvailable": {"type": "boolean"},
+            "alg": {"enum": ["ES256", "EdDSA", "RS256", null]},
+            "now": {"type": ["boolean", "null"], "description": "Sign with the new key at once, before receivers can know it."},
         },
-        "required": ["schemas", "feed", "sets", "moreAvailable"], "additionalProperties": false,
+        "additionalProperties": false,
     })
 }
 

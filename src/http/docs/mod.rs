@@ -5,12 +5,14 @@
 
 mod document;
 mod example;
+mod feeds;
 mod message;
 mod operation;
 mod page;
 mod parameter;
 mod paths;
 mod schema;
+mod streams;
 #[cfg(test)]
 mod tests;
 

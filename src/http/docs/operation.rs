@@ -24,7 +24,7 @@ impl Operation {
     pub(super) fn new(tag: &str, id: &str, summary: &str) -> Self {
         let named = [("tags", json!([tag])), ("operationId", id.into()), ("summary", summary.into())];
         let described = named.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
-        Self { described, parameters: Vec::new(), responses: BTreeMap::new() }.failures(OF_ALL).failures(&[401])
+        Self { described, parameters: Vec::new(), responses: BTreeMap::new() }.failures(OF_ALL).failures(&[401, 403])
     }
 
     /// An operation that needs no credential.
@@ -32,6 +32,7 @@ impl Operation {
         let mut operation = Self::new(tag, id, summary);
         operation.described.insert("security".into(), json!([]));
         operation.responses.remove(&401);
+        operation.responses.remove(&403);
         operation
     }
 
@@ -103,10 +104,15 @@ impl Operation {
     }
 
     /// What a client can do with the id in this answer.
-    pub(super) fn links(mut self, status: u16, operations: &[String]) -> Self {
+    pub(super) fn links(self, status: u16, operations: &[String]) -> Self {
+        self.links_at(status, "/id", operations)
+    }
+
+    /// What a client can do with the id at a place in this answer.
+    pub(super) fn links_at(mut self, status: u16, place: &str, operations: &[String]) -> Self {
         let links: Map<String, Value> = operations
             .iter()
-            .map(|id| (id.clone(), json!({"operationId": id, "parameters": {"id": "$response.body#/id"}})))
+            .map(|id| (id.clone(), json!({"operationId": id, "parameters": {"id": format!("$response.body#{place}")}})))
             .collect();
         if let Some(answer) = self.responses.get_mut(&status) {
             answer["links"] = links.into();
@@ -136,11 +142,15 @@ pub(super) fn failures() -> Value {
     let failures: [(u16, &str, &[&str]); 16] = [
         (400, "The request is malformed, or asks for what cannot be; `scimType` says in which way.", &[]),
         (401, "No credential, or one that is not known.", &["WWW-Authenticate"]),
-        (403, "The credential does not allow this, or the parameter is not allowed here.", &[]),
+        (
+            403,
+            "The credential does not have the scope that this needs, or the parameter is not allowed here.",
+            &["WWW-Authenticate"],
+        ),
         (404, "There is no such resource or endpoint.", &[]),
         (405, "The endpoint does not take this method.", &["Allow"]),
         (408, "The body did not arrive in time.", &[]),
-        (409, "Another resource has this value of a unique attribute.", &[]),
+        (409, "Another resource has this value of a unique attribute, or what there is does not allow it.", &[]),
         (410, "It is no longer kept.", &[]),
         (412, "The resource is at another version than If-Match names.", &[]),
         (413, "The request is larger than a limit, which the detail names.", &[]),

@@ -38,7 +38,9 @@ pub(super) fn all(limits: &Limits) -> Value {
             "The `jti` of the last event that the reader has; without it, from the oldest."),
         "limit": query("limit", &json!({"type": "integer", "minimum": 0}),
             &format!("Most events; {} by default, at most {}.", limits::FEED_PAGE_DEFAULT_EVENTS, limits::FEED_PAGE_EVENTS)),
-        "format": query("format", &json!({"type": "string", "enum": ["json"]}), "How events are rendered."),
+        "format": query("format", &json!({"type": "string", "enum": ["json", "jwt"]}), "Claims, or signed tokens."),
+        "wait": query("wait", &json!({"type": "integer", "minimum": 0}),
+            &format!("Seconds to wait for an event where there is none; at most {}.", limits.poll_wait_seconds)),
     })
 }
 

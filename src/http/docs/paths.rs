@@ -26,14 +26,16 @@ pub(super) fn all(source: &Source<'_>) -> Map<String, Value> {
         of_type(source, kind, &mut paths);
     }
     of_several_types(source, &mut paths);
-    of_events(source, &mut paths);
+    super::feeds::paths(source, &mut paths);
+    super::streams::paths(source, &mut paths);
+    of_keys(source, &mut paths);
     of_discovery(source, &mut paths);
     of_server(&mut paths);
     paths
 }
 
 /// Adds operations to a path, which may have some.
-fn add<const N: usize>(paths: &mut Map<String, Value>, path: String, operations: [(&str, Operation); N]) {
+pub(super) fn add<const N: usize>(paths: &mut Map<String, Value>, path: String, operations: [(&str, Operation); N]) {
     let item = paths.entry(path).or_insert_with(|| json!({}));
     for (method, operation) in operations {
         item[method] = operation.finish();
@@ -188,39 +190,37 @@ fn of_me(source: &Source<'_>, paths: &mut Map<String, Value>) {
     );
 }
 
-fn of_events(source: &Source<'_>, paths: &mut Map<String, Value>) {
-    let feed = || {
-        let schema = json!({"type": "string", "minLength": 1});
-        json!({"name": "id", "in": "path", "required": true, "schema": schema, "example": "default", "description": "The feed."})
-    };
-    add(
-        paths,
-        source.at("/Events/Feeds"),
-        [("get", Operation::new(EVENTS, "listFeeds", "List feeds").answers(200, "Every feed.", &reference("FeedList"), &[]))],
-    );
-    add(
-        paths,
-        source.at("/Events/Feeds/{id}"),
-        [(
-            "get",
-            Operation::new(EVENTS, "readFeed", "Read a feed")
-                .parameter(feed())
-                .answers(200, "The feed.", &reference("Feed"), &[])
-                .failures(&[404]),
-        )],
-    );
-    add(
-        paths,
-        source.at("/Events/Feeds/{id}/Stream"),
-        [(
-            "get",
-            Operation::new(EVENTS, "readStream", "Read events after one of them")
-                .parameter(feed())
-                .takes(&["after", "limit", "format"])
-                .answers(200, "Events, oldest first.", &reference("FeedStream"), &[])
-                .failures(&[404, 410, 501]),
-        )],
-    );
+/// The keys that events are signed with.
+fn of_keys(source: &Source<'_>, paths: &mut Map<String, Value>) {
+    let (keys, all) = (reference("SigningKeyList"), "Every key, without what is secret.");
+    let published = Operation::outside(EVENTS, "readJwkSet", "The public keys that verify events")
+        .answers_in(
+            "application/jwk-set+json",
+            200,
+            "Every key that signs, will sign or has signed.",
+            &reference("JwkSet"),
+            &["Cache-Control"],
+        )
+        .failures(&[400, 500, 503]);
+    add(paths, "/.well-known/jwks.json".into(), [("get", published)]);
+    let listed = Operation::new(EVENTS, "listKeys", "List signing keys").answers(200, all, &keys, &[]).failures(&[403]);
+    add(paths, source.at("/Events/Keys"), [("get", listed)]);
+    let examples = [("When receivers can know it", json!({})), ("At once", json!({"alg": "ES256", "now": true}))];
+    let rotated = Operation::new(EVENTS, "rotateKeys", "Rotate signing keys")
+        .about("A new key is published at once. It signs half an hour later, when every copy of the JWK Set has it; with `now`, at once.")
+        .body(&reference("KeyRotation"), &examples)
+        .answers(200, all, &keys, &[])
+        .failures(&[403, 409]);
+    add(paths, source.at("/Events/Keys/Rotate"), [("post", rotated)]);
+    let kid = json!({
+        "name": "id", "in": "path", "required": true, "schema": {"type": "string", "minLength": 1}, "description": "The `kid`.",
+    });
+    let retired = Operation::new(EVENTS, "retireKey", "Take a signing key out of use at once")
+        .about("What it signed can no longer be verified. If it was the one that signs, another one does from now on.")
+        .parameter(kid)
+        .answers(200, all, &keys, &[])
+        .failures(&[403, 404]);
+    add(paths, source.at("/Events/Keys/{id}/Retire"), [("post", retired)]);
 }
 
 fn of_discovery(source: &Source<'_>, paths: &mut Map<String, Value>) {

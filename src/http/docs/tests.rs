@@ -44,8 +44,8 @@ async fn the_document_and_the_router_have_the_same_paths_and_methods() {
         let document = described(base_path);
         let paths = document["paths"].as_object().expect("paths");
         let mut expected: BTreeSet<String> = paths.keys().cloned().collect();
-        // The files of the page are no part of the interface.
-        expected.insert("/docs/{file}".into());
+        // What watches the server and the files of the page are no part of the interface.
+        expected.extend(["/docs/{file}".into(), "/metrics".into()]);
         if !base_path.is_empty() {
             // The same as with a slash at its end.
             expected.insert(base_path.into());
@@ -76,10 +76,23 @@ fn every_path_is_described() {
     insta::assert_snapshot!(lines.join("\n"), @r"
     / get
     /.search post
+    /.well-known/jwks.json get
     /Bulk post
     /Events/Feeds get
     /Events/Feeds/{id} get
-    /Events/Feeds/{id}/Stream get
+    /Events/Feeds/{id}/Stream get post
+    /Events/Keys get
+    /Events/Keys/Rotate post
+    /Events/Keys/{id}/Retire post
+    /Events/Streams get post
+    /Events/Streams/{id} get put patch delete
+    /Events/Streams/{id}/DeadLetters get
+    /Events/Streams/{id}/DeadLetters/Discard post
+    /Events/Streams/{id}/DeadLetters/Retry post
+    /Events/Streams/{id}/Poll post
+    /Events/Streams/{id}/Replay post
+    /Events/Streams/{id}/Status get post
+    /Events/Streams/{id}/Verify post
     /Groups get post
     /Groups/.search post
     /Groups/{id} get put patch delete

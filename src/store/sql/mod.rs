@@ -12,6 +12,7 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_indexed.sql"),
     include_str!("migrations/0003_types.sql"),
     include_str!("migrations/0004_bare.sql"),
+    include_str!("migrations/0005_delivery.sql"),
 ];
 
 /// A value on its way to a column.

@@ -173,10 +173,10 @@ async fn another_tenant_sees_nothing(store: Fixture) {
     store.given(&["a"], &[]).await;
     let elsewhere = crate::base::id::Key { tenant: Tenant(1), ..key(USER, "a") };
     assert_eq!(store.get(&elsewhere).await, None);
-    assert_eq!(store.backend.ledger.read(Tenant(1), Place(0), 10).await.expect("a log"), []);
+    assert_eq!(store.backend.ledger.read(Tenant(1), Place(0), 10).await.expect("a log").events, []);
     store.commit(vec![store.create(elsewhere, &user("a"))]).await.expect("the same id and name in another tenant");
     assert_eq!(store.search(USER, None, 0, 10).await.total, 1);
-    let log = store.backend.ledger.read(Tenant(1), Place(0), 10).await.expect("a log");
+    let log = store.backend.ledger.read(Tenant(1), Place(0), 10).await.expect("a log").events;
     assert_eq!(log.iter().map(|logged| logged.place).collect::<Vec<_>>(), [Place(2)]);
 }
 

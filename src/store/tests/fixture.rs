@@ -143,6 +143,12 @@ impl Fixture {
         Change { members, ..Self::change(key(GROUP, group), Kind::Patch, Effect::Keep) }
     }
 
+    /// An event at a time, of a tenant: somebody new.
+    pub(crate) async fn happens(&self, tenant: u32, at: i64, id: &str) {
+        let key = Key { tenant: Tenant(tenant), ..key(USER, id) };
+        self.backend.store.commit(unit(at, vec![self.create(key, &user(id))])).await.expect("an event");
+    }
+
     pub(crate) async fn commit(&self, changes: Vec<Change>) -> Result<Committed> {
         self.backend.store.commit(unit(1_000, changes)).await
     }
@@ -159,12 +165,12 @@ impl Fixture {
     }
 
     pub(crate) async fn log(&self) -> Vec<Logged> {
-        self.backend.ledger.read(Tenant(0), Place(0), 1_000).await.expect("the log")
+        self.backend.ledger.read(Tenant(0), Place(0), 1_000).await.expect("the log").events
     }
 
     /// The log in short: kind, subject and version, from a place on.
     pub(crate) async fn log_after(&self, after: u64) -> Vec<(Kind, String, u64)> {
-        let log = self.backend.ledger.read(Tenant(0), Place(after), 1_000).await.expect("the log");
+        let log = self.backend.ledger.read(Tenant(0), Place(after), 1_000).await.expect("the log").events;
         log.into_iter().map(|Logged { event, .. }| (event.kind, event.subject.id.to_string(), event.version)).collect()
     }
 

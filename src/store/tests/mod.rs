@@ -3,8 +3,13 @@
 mod commits;
 pub(crate) mod fixture;
 mod in_order;
+mod letters;
+mod log;
 mod members;
+mod model;
 mod orders;
+mod records;
+mod resolutions;
 mod searches;
 
 pub(crate) use fixture::{Fixture, group, key, user};

@@ -1,22 +1,24 @@
 //! Everything in memory under one lock: for trying out and for tests. What it acknowledges is gone with the process.
 
+mod kept;
 mod state;
 
 use super::{Descriptor, Opening};
-use crate::base::id::{EventId, Ids, Key, Tenant};
+use crate::base::clock::Timestamp;
+use crate::base::id::{EventId, Ids, Key, StreamId, Tenant};
 use crate::base::limits::Limits;
 use crate::scim::schema::Registry;
 use crate::store::apply::{Context, apply};
-use crate::store::ledger::up_to_full;
+use crate::store::ledger::{DeadLetters, PlaceSet, Record, RecordChange, Resolution, Trim};
 use crate::store::ranking::Ranking;
 use crate::store::residual::{Admission, Judge, SortKey, Window, detail_for};
 use crate::store::{
-    Backend, Capabilities, Committed, Detail, Ledger, Logged, Page, Place, Position, Query, Result, Start, Store, StoreError,
+    Backend, Capabilities, Committed, Detail, Ledger, Page, Place, Position, Query, Reading, Result, Start, Store, StoreError,
     StoreErrorKind, Stored, Unit,
 };
 use async_trait::async_trait;
+use kept::Kept;
 use state::{State, Transaction};
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::watch;
@@ -37,8 +39,9 @@ struct Memory {
     ids: Arc<dyn Ids>,
     limits: Limits,
     state: Mutex<State>,
-    secrets: Mutex<HashMap<&'static str, [u8; 32]>>,
+    kept: Mutex<Kept>,
     wake: watch::Sender<u64>,
+    records_changed: watch::Sender<u64>,
 }
 
 impl Memory {
@@ -48,14 +51,19 @@ impl Memory {
             ids: opening.ids,
             limits: opening.limits,
             state: Mutex::default(),
-            secrets: Mutex::default(),
+            kept: Mutex::default(),
             wake: watch::Sender::new(0),
+            records_changed: watch::Sender::new(0),
         }
     }
 
     /// A panic elsewhere cannot leave the state half changed: a unit that did not end is undone by its journal when it is dropped.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn search(&self, query: &Query) -> Result<Page> {
@@ -173,21 +181,60 @@ impl Store for Memory {
 
 #[async_trait]
 impl Ledger for Memory {
-    async fn read(&self, tenant: Tenant, after: Place, limit: usize) -> Result<Vec<Logged>> {
-        up_to_full(self.state().events(tenant, after, limit).into_iter().map(Ok))
+    async fn read(&self, tenant: Tenant, after: Place, limit: usize) -> Result<Reading> {
+        Ok(self.state().events(tenant, after, limit))
     }
 
     async fn place_of(&self, tenant: Tenant, event: EventId) -> Result<Option<Place>> {
         Ok(self.state().place_of(tenant, event))
     }
 
+    async fn place_before(&self, tenant: Tenant, time: Timestamp) -> Result<Place> {
+        Ok(self.state().place_before(tenant, time))
+    }
+
     fn wake(&self) -> watch::Receiver<u64> {
         self.wake.subscribe()
     }
 
+    async fn trim(&self, trim: Trim) -> Result<usize> {
+        Ok(self.state().trim(trim))
+    }
+
     async fn secret(&self, name: &'static str, fresh: [u8; 32]) -> Result<[u8; 32]> {
-        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(*secrets.entry(name).or_insert(fresh))
+        Ok(self.kept().secret(name, fresh))
+    }
+
+    async fn records(&self, collection: &'static str) -> Result<Vec<Record>> {
+        Ok(self.kept().records(collection))
+    }
+
+    async fn write_records(&self, changes: Vec<RecordChange>) -> Result<()> {
+        self.kept().write_records(changes)?;
+        self.records_changed.send_modify(|count| *count += 1);
+        Ok(())
+    }
+
+    fn records_changed(&self) -> watch::Receiver<u64> {
+        self.records_changed.subscribe()
+    }
+
+    async fn resolved(&self, stream: &StreamId, epoch: u64) -> Result<Option<PlaceSet>> {
+        Ok(self.kept().resolved(stream, epoch))
+    }
+
+    async fn resolve(&self, resolutions: Vec<Resolution>) -> Result<Vec<Result<PlaceSet>>> {
+        let mut kept = self.kept();
+        Ok(resolutions.into_iter().map(|resolution| kept.resolve(resolution)).collect())
+    }
+
+    async fn dead_letters(&self, stream: &StreamId, after: Place, limit: usize, retry_only: bool) -> Result<DeadLetters> {
+        Ok(self.kept().dead_letters(stream, after, limit, retry_only))
+    }
+
+    async fn forget(&self, stream: &StreamId) -> Result<()> {
+        self.kept().forget(stream);
+        Ok(())
     }
 }
 

@@ -6,10 +6,12 @@ use crate::event::Event;
 use crate::scim::resource::Member;
 use crate::store::apply::{Facts, Left, Rows};
 use crate::store::index::Entry;
+use crate::store::ledger::{Trim, reading};
 use crate::store::residual::groups_above;
-use crate::store::{Detail, Document, Logged, Membership, Place, Result, Stored};
+use crate::store::{Detail, Document, Logged, Membership, Place, Reading, Result, Stored};
 use bytes::Bytes;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::convert::Infallible;
 use std::ops::Bound;
 
 /// A resource without what other maps hold.
@@ -36,7 +38,9 @@ pub(super) struct State {
     members: BTreeMap<MemberKey, Member>,
     /// Tenant, member, group.
     memberships: BTreeSet<MemberKey>,
-    events: Vec<Logged>,
+    /// Those after the floor.
+    events: VecDeque<Logged>,
+    floor: u64,
     places: HashMap<EventId, Place>,
 }
 
@@ -105,17 +109,37 @@ impl State {
     }
 
     pub(super) fn last_place(&self) -> Place {
-        Place(self.events.len() as u64)
+        Place(self.floor + self.events.len() as u64)
     }
 
-    pub(super) fn events(&self, tenant: Tenant, after: Place, limit: usize) -> Vec<Logged> {
-        let start = usize::try_from(after.0).unwrap_or(usize::MAX).min(self.events.len());
-        self.events[start..].iter().filter(|logged| logged.event.subject.tenant == tenant).take(limit).cloned().collect()
+    pub(super) fn events(&self, tenant: Tenant, after: Place, limit: usize) -> Reading {
+        let start = usize::try_from(after.0.saturating_sub(self.floor)).unwrap_or(usize::MAX).min(self.events.len());
+        let events = self.events.range(start..).filter(|logged| logged.event.subject.tenant == tenant).cloned();
+        let infallible = events.map(Ok::<_, Infallible>);
+        match reading(Place(self.floor), self.last_place(), after, limit, infallible) {
+            Ok(reading) => reading,
+            Err(never) => match never {},
+        }
+    }
+
+    pub(super) fn place_before(&self, tenant: Tenant, time: Timestamp) -> Place {
+        let is_first = |logged: &&Logged| logged.event.subject.tenant == tenant && logged.event.at >= time;
+        self.events.iter().find(is_first).map_or(self.last_place(), |logged| Place(logged.place.0 - 1))
+    }
+
+    pub(super) fn trim(&mut self, trim: Trim) -> usize {
+        let goes = |logged: &&Logged| logged.place <= trim.through || logged.event.at < trim.before;
+        let count = self.events.iter().take(trim.limit).take_while(goes).count();
+        for logged in self.events.drain(..count) {
+            self.floor = logged.place.0;
+            self.places.remove(&logged.event.id);
+        }
+        count
     }
 
     pub(super) fn place_of(&self, tenant: Tenant, event: EventId) -> Option<Place> {
         let place = *self.places.get(&event)?;
-        let logged = self.events.get(usize::try_from(place.0).ok()?.checked_sub(1)?)?;
+        let logged = self.events.get(usize::try_from(place.0.checked_sub(self.floor + 1)?).ok()?)?;
         (logged.event.subject.tenant == tenant).then_some(place)
     }
 
@@ -195,7 +219,7 @@ impl Drop for Transaction<'_> {
                 Undo::Unique(key, before) => drop(self.state.put_unique(key, before)),
                 Undo::Member(key, before) => drop(self.state.put_member(key, before)),
                 Undo::Event => {
-                    if let Some(logged) = self.state.events.pop() {
+                    if let Some(logged) = self.state.events.pop_back() {
                         self.state.places.remove(&logged.event.id);
                     }
                 }
@@ -334,9 +358,9 @@ impl Rows for Transaction<'_> {
     }
 
     fn log(&mut self, event: Event) -> Result<()> {
-        let place = Place(self.state.events.len() as u64 + 1);
+        let place = Place(self.state.last_place().0 + 1);
         self.state.places.insert(event.id, place);
-        self.state.events.push(Logged { place, event });
+        self.state.events.push_back(Logged { place, event });
         self.journal.push(Undo::Event);
         Ok(())
     }

@@ -5,6 +5,7 @@
 
 mod build;
 mod column;
+mod ledger;
 mod log;
 mod open;
 mod ordered;
@@ -17,12 +18,15 @@ mod writer;
 mod tests;
 
 use super::{Descriptor, Opening};
+use crate::base::clock::Timestamp;
+use crate::base::id::StreamId;
 use crate::base::id::{EventId, Key, Tenant};
 use crate::base::limits::{self, Limits};
 use crate::scim::schema::Registry;
+use crate::store::ledger::{DeadLetters, PlaceSet, Record, RecordChange, Resolution, Trim};
 use crate::store::sql::catalogue::Catalogue;
 use crate::store::{
-    Backend, Capabilities, Committed, Detail, Ledger, Logged, Page, Place, Query, Result, Store, StoreError, StoreErrorKind,
+    Backend, Capabilities, Committed, Detail, Ledger, Page, Place, Query, Reading, Result, Store, StoreError, StoreErrorKind,
     Stored, Unit,
 };
 use async_trait::async_trait;
@@ -36,7 +40,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot, watch};
-use writer::Job;
+use writer::{Job, Work};
 
 /// The row of the table.
 pub const DESCRIPTOR: Descriptor = Descriptor {
@@ -71,6 +75,7 @@ struct Sqlite {
     jobs: SyncSender<Job>,
     writer: Mutex<Option<JoinHandle<()>>>,
     wake: watch::Sender<u64>,
+    records_changed: watch::Sender<u64>,
     scans: Arc<Semaphore>,
     /// How long a read may take on the thread that asks.
     inline_time: Duration,
@@ -119,6 +124,7 @@ impl Sqlite {
             jobs,
             writer: Mutex::new(Some(writer)),
             wake,
+            records_changed: watch::Sender::new(0),
             scans,
             inline_time,
             _lock: opened.lock,
@@ -142,6 +148,16 @@ impl Sqlite {
             TrySendError::Disconnected(_) => unavailable(operation),
         })?;
         answered.await.map_err(|_| unavailable(operation))?
+    }
+
+    /// Work of the writer within a savepoint of its own; `then` runs as soon as it is on disk, whether anybody still waits or not.
+    async fn write<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&rusqlite::Connection) -> Result<T> + Send + 'static,
+        then: impl FnOnce() + Send + 'static,
+    ) -> Result<T> {
+        self.ask(operation, |answer| Job::Other(Work::new(work, then, answer))).await
     }
 
     /// A read on the thread that asks. One that takes too long there is begun anew among the scans.
@@ -237,8 +253,9 @@ impl Store for Sqlite {
 
 #[async_trait]
 impl Ledger for Sqlite {
-    async fn read(&self, tenant: Tenant, after: Place, limit: usize) -> Result<Vec<Logged>> {
-        let read = move |reader: &Reader| reader.events(tenant, after, limit);
+    async fn read(&self, tenant: Tenant, after: Place, limit: usize) -> Result<Reading> {
+        let head = Place(*self.wake.borrow());
+        let read = move |reader: &Reader| reader.events(tenant, head, after, limit);
         self.read_inline(read, || read).await
     }
 
@@ -247,11 +264,61 @@ impl Ledger for Sqlite {
         self.read_inline(read, || read).await
     }
 
+    async fn place_before(&self, tenant: Tenant, time: Timestamp) -> Result<Place> {
+        let head = Place(*self.wake.borrow());
+        let read = move |reader: &Reader| reader.place_before(tenant, time, head);
+        self.read_inline(read, || read).await
+    }
+
     fn wake(&self) -> watch::Receiver<u64> {
         self.wake.subscribe()
     }
 
+    async fn trim(&self, trim: Trim) -> Result<usize> {
+        self.write("trim the log", move |connection| ledger::trim(connection, trim), || ()).await
+    }
+
     async fn secret(&self, name: &'static str, fresh: [u8; 32]) -> Result<[u8; 32]> {
-        self.ask("make a secret", |answer| Job::Secret(name, fresh, answer)).await
+        self.write("make a secret", move |connection| ledger::secret(connection, name, fresh), || ()).await
+    }
+
+    async fn records(&self, collection: &'static str) -> Result<Vec<Record>> {
+        let read = move |reader: &Reader| reader.records(collection);
+        self.read_inline(read, || read).await
+    }
+
+    async fn write_records(&self, changes: Vec<RecordChange>) -> Result<()> {
+        let signal = self.records_changed.clone();
+        let then = move || signal.send_modify(|count| *count += 1);
+        self.write("write records", move |connection| ledger::write_records(connection, &changes), then).await
+    }
+
+    fn records_changed(&self) -> watch::Receiver<u64> {
+        self.records_changed.subscribe()
+    }
+
+    async fn resolved(&self, stream: &StreamId, epoch: u64) -> Result<Option<PlaceSet>> {
+        let read = |reader: &Reader| reader.resolved(stream, epoch);
+        let stream = stream.clone();
+        self.read_inline(read, || move |reader: &Reader| reader.resolved(&stream, epoch)).await
+    }
+
+    async fn resolve(&self, resolutions: Vec<Resolution>) -> Result<Vec<Result<PlaceSet>>> {
+        let resolve = move |connection: &rusqlite::Connection| {
+            resolutions.iter().map(|resolution| ledger::resolve(connection, resolution)).collect()
+        };
+        self.write("keep the places of streams", resolve, || ()).await
+    }
+
+    async fn dead_letters(&self, stream: &StreamId, after: Place, limit: usize, retry_only: bool) -> Result<DeadLetters> {
+        let stream = stream.clone();
+        let read = |reader: &Reader| reader.dead_letters(&stream, after, limit, retry_only);
+        let again = stream.clone();
+        self.read_inline(read, || move |reader: &Reader| reader.dead_letters(&again, after, limit, retry_only)).await
+    }
+
+    async fn forget(&self, stream: &StreamId) -> Result<()> {
+        let stream = stream.clone();
+        self.write("forget a stream", move |connection| ledger::forget(connection, &stream), || ()).await
     }
 }

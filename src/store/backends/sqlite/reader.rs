@@ -5,10 +5,10 @@ use super::column::{EVENT_COLUMNS, Id, RESOURCE_COLUMNS, failed, logged, number,
 use crate::base::id::{EventId, Key, ResourceId, Tenant, TypeCode};
 use crate::base::limits;
 use crate::scim::resource::Member;
-use crate::store::ledger::up_to_full;
+use crate::store::ledger::reading;
 use crate::store::residual::groups_above;
 use crate::store::sql::Cell;
-use crate::store::{Detail, Logged, Membership, Place, Result, StoreError, StoreErrorKind, Stored};
+use crate::store::{Detail, Membership, Place, Reading, Result, StoreError, StoreErrorKind, Stored};
 use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension, Transaction, params};
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -154,13 +154,20 @@ impl Reader {
         found.optional().map_err(failed("read a group"))
     }
 
-    /// A page of the log.
-    pub(super) fn events(&self, tenant: Tenant, after: Place, limit: usize) -> Result<Vec<Logged>> {
+    /// A page of the log, and the place up to which it is no longer kept, as they are at one moment. `head` is a place that the log
+    /// had reached before.
+    pub(super) fn events(&self, tenant: Tenant, head: Place, after: Place, limit: usize) -> Result<Reading> {
         let failed = failed("read the log");
+        let moment = self.snapshot()?;
+        let floor = self.prepare("read the log", super::ledger::FLOOR)?.query_row([], |row| row.get::<_, super::column::Count>(0));
+        let floor = Place(floor.optional().map_err(failed)?.map_or(0, |floor| floor.0));
         let mut statement = self.prepare("read the log", &EVENTS)?;
-        let parameters = params![tenant.0, number(after.0), i64::try_from(limit).unwrap_or(i64::MAX)];
+        let parameters = params![tenant.0, number(after.0), i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX)];
         let events = statement.query_map(parameters, |row| logged(row, tenant)).map_err(failed)?;
-        up_to_full(events).map_err(failed)
+        let reading = reading(floor, head, after, limit, events).map_err(failed)?;
+        drop(statement);
+        drop(moment);
+        Ok(reading)
     }
 
     /// Where an event is.

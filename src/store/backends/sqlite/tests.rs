@@ -3,6 +3,7 @@
 mod build;
 mod in_order;
 mod inline;
+mod ledger;
 mod log;
 mod lost;
 mod ordered;
@@ -10,8 +11,8 @@ mod ordered;
 use super::ordered::Index;
 use super::reader::{PARENTS, RESOURCE};
 use super::scan::{AFTER, ALL, ALL_DOWN, BEFORE};
-use super::writer::{Job, Start, Writer};
-use super::{Shared, open};
+use super::writer::{self, Job, Start, Writer};
+use super::{Shared, ledger as kept, open};
 use crate::base::id::{Tenant, TimeOrderedIds};
 use crate::base::limits::{self, Limits};
 use crate::scim::schema::Registry;
@@ -275,7 +276,7 @@ async fn a_closed_store_has_drained_and_takes_nothing_more() {
             Err(error) => assert_eq!(error.kind, StoreErrorKind::Unavailable),
         }
     }
-    let log = store.read(Tenant(0), Place(0), 1_000).await.expect("the log");
+    let log = store.read(Tenant(0), Place(0), 1_000).await.expect("the log").events;
     assert_eq!(log.len(), kept);
     assert_eq!(store.ready().await.expect_err("closed").kind, StoreErrorKind::Unavailable);
     assert_eq!(store.secret("late", [0; 32]).await.expect_err("closed").kind, StoreErrorKind::Unavailable);

@@ -26,8 +26,8 @@ pub(super) enum Job {
     Commit(Unit, oneshot::Sender<Result<Committed>>),
     /// Units in order, until so many have failed.
     CommitInOrder(Vec<Unit>, Option<usize>, oneshot::Sender<Result<Vec<Result<Committed>>>>),
-    /// A named secret, and the value it gets if it has none.
-    Secret(&'static str, [u8; 32], oneshot::Sender<Result<[u8; 32]>>),
+    /// What delivery keeps, and other small work within a savepoint of its own.
+    Other(Work),
     /// To write anything, which shows whether commits succeed again.
     Probe(oneshot::Sender<Result<()>>),
     /// The next step in building the indexes.
@@ -36,11 +36,54 @@ pub(super) enum Job {
     Stop,
 }
 
+/// Work within a savepoint of its own.
+pub(super) struct Work(Doing);
+
+/// Without a connection nothing is done: the batch is lost already.
+type Doing = Box<dyn FnOnce(Option<&Connection>) -> Done + Send>;
+
+impl std::fmt::Debug for Work {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Work(…)")
+    }
+}
+
+/// What such work came to.
+struct Done {
+    /// Why it failed, if it did: then nothing of it stays.
+    failure: Option<StoreError>,
+    /// Tells who asked, once it is known whether the batch is on disk (`false`) or lost (`true`).
+    answer: Box<dyn FnOnce(bool) + Send>,
+}
+
+impl Work {
+    /// Work whose result goes to `sender`; `then` runs before, when it is on disk.
+    pub(super) fn new<T: Send + 'static>(
+        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+        then: impl FnOnce() + Send + 'static,
+        sender: oneshot::Sender<Result<T>>,
+    ) -> Self {
+        Self(Box::new(move |connection| {
+            let outcome = connection.map_or_else(|| Err(lost()), work);
+            let failure =
+                outcome.as_ref().err().map(|error| StoreError::because(error.kind.clone(), error.operation, error.to_string()));
+            let has_failed = failure.is_some();
+            let answer = Box::new(move |is_lost: bool| {
+                if !is_lost && !has_failed {
+                    then();
+                }
+                drop(sender.send(if is_lost { Err(lost()) } else { outcome }));
+            });
+            Done { failure, answer }
+        }))
+    }
+}
+
 /// An answer that waits for the commit.
 enum Answer {
     Commit(oneshot::Sender<Result<Committed>>, Result<Committed>),
     CommitInOrder(oneshot::Sender<Result<Vec<Result<Committed>>>>, Vec<Result<Committed>>),
-    Secret(oneshot::Sender<Result<[u8; 32]>>, Result<[u8; 32]>),
+    Other(Box<dyn FnOnce(bool) + Send>),
     Probe(oneshot::Sender<Result<()>>, Result<()>),
     Index(oneshot::Sender<Result<Progress>>, Result<Progress>),
 }
@@ -56,7 +99,7 @@ impl Answer {
         match self {
             Self::Commit(sender, outcome) => drop(sender.send(if failed { Err(lost()) } else { outcome })),
             Self::CommitInOrder(sender, outcomes) => drop(sender.send(if failed { Err(lost()) } else { Ok(outcomes) })),
-            Self::Secret(sender, outcome) => drop(sender.send(if failed { Err(lost()) } else { outcome })),
+            Self::Other(answer) => answer(failed),
             Self::Probe(sender, outcome) => drop(sender.send(if failed { Err(lost()) } else { outcome })),
             Self::Index(sender, outcome) => drop(sender.send(if failed { Err(lost()) } else { outcome })),
         }
@@ -95,6 +138,8 @@ struct Batch {
     answers: Vec<Answer>,
     /// How many units were tried, and how much else was done.
     size: usize,
+    /// How many units are to be committed.
+    units: u32,
     place: u64,
     counted: BTreeMap<(Tenant, TypeCode), i64>,
     /// Why SQLite has given the transaction up, or could not undo a unit: nothing of it may be committed.
@@ -142,8 +187,14 @@ impl Writer {
     /// Commits this job and those that wait, or arrive meanwhile, up to a limit. Returns whether to go on.
     pub(super) fn batch(&mut self, first: Job) -> bool {
         let begun = self.execute("BEGIN IMMEDIATE");
-        let mut batch =
-            Batch { answers: Vec::new(), size: 0, place: self.start.last_place, counted: BTreeMap::new(), lost: begun.err() };
+        let mut batch = Batch {
+            answers: Vec::new(),
+            size: 0,
+            units: 0,
+            place: self.start.last_place,
+            counted: BTreeMap::new(),
+            lost: begun.err(),
+        };
         let mut goes_on = true;
         let mut next = Some(first);
         while let Some(job) = next {
@@ -157,9 +208,9 @@ impl Writer {
                     batch.size += outcomes.len();
                     batch.answers.push(Answer::CommitInOrder(sender, outcomes));
                 }
-                Job::Secret(name, fresh, sender) => {
-                    let outcome = self.secret(name, fresh, &mut batch);
-                    batch.answers.push(Answer::Secret(sender, outcome));
+                Job::Other(work) => {
+                    let answer = self.other(work, &mut batch);
+                    batch.answers.push(Answer::Other(answer));
                 }
                 Job::Probe(sender) => {
                     let noted = if batch.lost.is_some() { Err(lost()) } else { self.note_place(batch.place) };
@@ -193,15 +244,17 @@ impl Writer {
             }
         }
         self.start.shared.has_lost_a_batch.store(failure.is_some(), Ordering::Relaxed);
+        if failure.is_none() && batch.units > 0 {
+            metrics::histogram!("carillon_commit_batch_units").record(f64::from(batch.units));
+        }
         let has_events = failure.is_none() && batch.place > self.start.last_place;
         if has_events {
             self.start.last_place = batch.place;
+            // Before the answers: whoever follows the log after a write knows that it has grown.
+            self.start.wake.send_replace(batch.place);
         }
         for answer in batch.answers {
             answer.give(failure.is_some());
-        }
-        if has_events {
-            self.start.wake.send_replace(batch.place);
         }
     }
 
@@ -262,6 +315,7 @@ impl Writer {
             return outcome;
         }
         if outcome.is_ok() {
+            batch.units = batch.units.saturating_add(1);
             batch.place = place;
             for (tenant, kind, n) in counted {
                 *batch.counted.entry((tenant, kind)).or_default() += n;
@@ -275,15 +329,22 @@ impl Writer {
         }
     }
 
-    fn secret(&self, name: &str, fresh: [u8; 32], batch: &mut Batch) -> Result<[u8; 32]> {
-        if batch.lost.is_some() {
-            return Err(lost());
+    /// Does such work, unless the batch is lost. Returns its answer.
+    fn other(&self, work: Work, batch: &mut Batch) -> Box<dyn FnOnce(bool) + Send> {
+        if batch.lost.is_none() {
+            batch.lost = self.execute("SAVEPOINT other").err();
         }
-        let failed = failed("make a secret");
-        let connection = &self.start.connection;
-        let made = connection.execute("INSERT OR IGNORE INTO secret (name, value) VALUES (?1, ?2)", params![name, fresh]);
-        let read = |_| connection.query_row("SELECT value FROM secret WHERE name = ?1", [name], |row| row.get(0));
-        self.still_open(batch, made.and_then(read).map_err(failed))
+        if batch.lost.is_some() {
+            return (work.0)(None).answer;
+        }
+        let Done { failure, answer } = (work.0)(Some(&self.start.connection));
+        let has_failed = failure.is_some();
+        let _ = self.still_open(batch, failure.map_or(Ok(()), Err));
+        if batch.lost.is_none() {
+            let undone = if has_failed { self.execute("ROLLBACK TO other") } else { Ok(()) };
+            batch.lost = undone.and_then(|()| self.execute("RELEASE other")).err();
+        }
+        answer
     }
 
     /// A step in building the indexes, within a savepoint: a document that cannot be read holds up no commit.

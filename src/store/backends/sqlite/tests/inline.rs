@@ -22,7 +22,7 @@ async fn a_read_that_takes_too_long_is_begun_anew_among_the_scans() {
     store.inline_time = Duration::ZERO;
     let found = store.get(&key(GROUP, "g"), EVERYTHING).await.expect("a read").expect("the group");
     assert_eq!(found.members.expect("members").len(), names.len());
-    let log = store.read(Tenant(0), Place(0), 1_000).await.expect("the log");
+    let log = store.read(Tenant(0), Place(0), 1_000).await.expect("the log").events;
     assert_eq!(log.len(), 1_000);
     assert_eq!(store.place_of(Tenant(0), log[7].event.id).await.expect("a read"), Some(Place(8)));
     // Where none can begin, the answer says that the time is up.

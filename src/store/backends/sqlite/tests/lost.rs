@@ -80,7 +80,7 @@ async fn a_store_that_has_lost_a_batch_is_ready_when_it_can_write_again() {
     store.ready().await.expect("ready, though nobody has written since");
     assert!(!store.shared.has_lost_a_batch.load(Ordering::Relaxed));
     store.commit(create("a")).await.expect("a commit");
-    let log = store.read(Tenant(0), Place(0), 10).await.expect("the log");
+    let log = store.read(Tenant(0), Place(0), 10).await.expect("the log").events;
     assert_eq!(log.iter().map(|logged| logged.place.0).collect::<Vec<_>>(), [1]);
 }
 
@@ -92,7 +92,8 @@ fn a_batch_that_sqlite_has_rolled_back_is_lost_as_a_whole() {
         break_disk(&stage.writer.start.connection, when, "ROLLBACK");
         let before = stage.queue(vec![stage.user("1", "a")]);
         let (answer, secret) = oneshot::channel();
-        stage.jobs.try_send(Job::Secret("any", [7; 32], answer)).expect("room in the queue");
+        let work = writer::Work::new(|connection| kept::secret(connection, "any", [7; 32]), || (), answer);
+        stage.jobs.try_send(Job::Other(work)).expect("room in the queue");
         let after = [stage.queue(vec![stage.user("2", "b")]), stage.queue(vec![stage.user("3", "c")])];
         let lines = logged(|| stage.run());
         assert_eq!(lines.len(), 1, "{lines:?}");

@@ -1,0 +1,131 @@
+//! Starts and stops the tasks of push streams as streams come, change and go.
+
+use super::Pushing;
+use super::sender::{self, Ended, Wanted};
+use crate::base::id::StreamId;
+use crate::base::limits;
+use crate::delivery::stream::{Status, Stream};
+use crate::delivery::streams::Snapshot;
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
+
+#[derive(Debug)]
+struct Supervisor {
+    pushing: Arc<Pushing>,
+    tasks: JoinSet<Ended>,
+    /// The stream of each task.
+    names: HashMap<Id, StreamId>,
+    wanted: HashMap<StreamId, watch::Sender<Option<Arc<Stream>>>>,
+    /// Streams that have stopped themselves: nothing is done before their record is at a later revision.
+    paused: HashMap<StreamId, u64>,
+    /// Streams whose task failed, and when it is started again.
+    failed: HashMap<StreamId, Instant>,
+}
+
+/// Delivers every push stream until `end`; then lets what is under way come to its end.
+pub(in crate::delivery) async fn supervise(pushing: Arc<Pushing>, end: impl Future<Output = ()>) {
+    let mut streams = pushing.streams.watch();
+    let mut supervisor = Supervisor {
+        pushing,
+        tasks: JoinSet::new(),
+        names: HashMap::new(),
+        wanted: HashMap::new(),
+        paused: HashMap::new(),
+        failed: HashMap::new(),
+    };
+    tokio::pin!(end);
+    loop {
+        let snapshot = Arc::clone(&streams.borrow_and_update());
+        supervisor.reconcile(&snapshot);
+        let again = supervisor.failed.values().min().copied();
+        let alarm = async {
+            match again {
+                Some(at) => drop(tokio::time::timeout_at(at, std::future::pending::<()>()).await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = &mut end => break,
+            changed = streams.changed() => if changed.is_err() { break },
+            Some(ended) = supervisor.tasks.join_next_with_id(), if !supervisor.tasks.is_empty() => {
+                supervisor.reap(ended, &streams).await;
+            }
+            () = alarm => {}
+        }
+    }
+    for wanted in supervisor.wanted.values() {
+        wanted.send_replace(None);
+    }
+    while supervisor.tasks.join_next().await.is_some() {}
+}
+
+impl Supervisor {
+    /// Brings the tasks into line with the streams there are.
+    fn reconcile(&mut self, streams: &Snapshot) {
+        for (id, wanted) in &self.wanted {
+            let stream = streams.get(id).filter(|stream| is_pushed(stream)).cloned();
+            wanted.send_if_modified(|known| {
+                let is_new = *known != stream;
+                if is_new {
+                    *known = stream;
+                }
+                is_new
+            });
+        }
+        let now = Instant::now();
+        self.failed.retain(|_, at| *at > now);
+        self.paused.retain(|id, revision| streams.get(id).is_some_and(|stream| stream.revision <= *revision));
+        for (id, stream) in streams.iter().filter(|(_, stream)| is_pushed(stream)) {
+            if !self.wanted.contains_key(id) && !self.paused.contains_key(id) && !self.failed.contains_key(id) {
+                self.start(stream);
+            }
+        }
+    }
+
+    fn start(&mut self, stream: &Arc<Stream>) {
+        let (sender, wanted): (_, Wanted) = watch::channel(Some(Arc::clone(stream)));
+        let task = self.tasks.spawn(sender::run(Arc::clone(&self.pushing), wanted));
+        self.names.insert(task.id(), stream.id.clone());
+        self.wanted.insert(stream.id.clone(), sender);
+    }
+
+    /// A task has ended. If its stream is wanted all the same it is started again by the next look.
+    async fn reap(&mut self, ended: Result<(Id, Ended), JoinError>, streams: &watch::Receiver<Snapshot>) {
+        let task = match &ended {
+            Ok((task, _)) => *task,
+            Err(error) => error.id(),
+        };
+        let Some(id) = self.names.remove(&task) else { return };
+        self.wanted.remove(&id);
+        match ended {
+            Ok((_, Ended::Stopped)) => {}
+            Ok((_, Ended::Paused { revision })) => drop(self.paused.insert(id.clone(), revision)),
+            Err(error) => {
+                tracing::error!(stream = id.as_str(), %error, "the delivery of a stream failed: it is started again");
+                self.failed.insert(id.clone(), Instant::now() + Duration::from_millis(limits::PUSH_RESTART_MS));
+            }
+        }
+        let is_unknown = !streams.borrow().contains_key(&id);
+        // One whose record cannot be read is unknown too, and keeps its places.
+        if is_unknown && !self.pushing.streams.is_kept(&id).await {
+            self.forget(&id).await;
+        }
+    }
+
+    /// A stream is no more: what was noted of it while it was removed goes too.
+    async fn forget(&self, id: &StreamId) {
+        self.pushing.persister.forget(id).await;
+        if let Err(error) = self.pushing.ledger.forget(id).await {
+            tracing::warn!(operation = error.operation, %error, "what is kept of a stream that is no more cannot be removed");
+        }
+    }
+}
+
+fn is_pushed(stream: &Arc<Stream>) -> bool {
+    stream.status == Status::Enabled && stream.push().is_some()
+}

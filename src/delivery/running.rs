@@ -1,0 +1,120 @@
+//! What runs while the server does: tasks that are started together and stopped in order.
+
+use super::{Delivery, StartFailure, UNNAMED, push};
+use crate::base::limits;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// How far the end has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    #[default]
+    Serving,
+    /// No request is waited for any more: who waits for events is answered.
+    Closing,
+    /// Nothing is sent any more.
+    Stopping,
+}
+
+/// A signal for everybody who works until the end.
+#[derive(Debug, Default)]
+pub(super) struct End {
+    phase: watch::Sender<Phase>,
+    is_started: AtomicBool,
+}
+
+impl End {
+    /// Ends when waiting requests have to be answered.
+    pub(super) async fn closing(&self) {
+        self.reaches(Phase::Closing).await;
+    }
+
+    /// Ends when nothing may be begun any more.
+    pub(super) async fn stopping(&self) {
+        self.reaches(Phase::Stopping).await;
+    }
+
+    async fn reaches(&self, wanted: Phase) {
+        // The sender is our own: it is not gone while this waits.
+        let _ = self.phase.subscribe().wait_for(|phase| *phase >= wanted).await;
+    }
+
+    fn is_at(&self, now: Phase) {
+        self.phase.send_if_modified(|phase| {
+            let is_later = now > *phase;
+            *phase = now.max(*phase);
+            is_later
+        });
+    }
+}
+
+/// The tasks of a [`Delivery`]. They are aborted when this is dropped; [`stop`](Self::stop) lets them end.
+#[derive(Debug)]
+#[must_use = "what runs stops when this is dropped"]
+pub struct Running {
+    delivery: Arc<Delivery>,
+    /// They end by themselves once nothing may be begun.
+    workers: JoinSet<()>,
+    /// They are needed until the workers have ended, and then aborted.
+    followers: JoinSet<()>,
+}
+
+impl Delivery {
+    /// Reads what is kept, brings it into line with the configuration, and begins to deliver. Fails when the ledger
+    /// cannot be used, and when a stream of the configuration cannot be as it says.
+    pub async fn start(self: &Arc<Self>) -> Result<Running, StartFailure> {
+        if self.end.is_started.swap(true, Ordering::Relaxed) {
+            return Err(StartFailure::Twice);
+        }
+        self.streams.load().await?;
+        self.open_keys().await?;
+        self.reconcile().await?;
+        if self.settings.issuer.is_none() && self.settings.public_url.is_none() && !self.streams.watch().borrow().is_empty() {
+            tracing::warn!("{UNNAMED}");
+        }
+        let mut running = Running { delivery: Arc::clone(self), workers: JoinSet::new(), followers: JoinSet::new() };
+        running.follow(|delivery| async move { delivery.tail.follow().await });
+        running.follow(|delivery| async move { delivery.streams.follow().await });
+        running.follow(|delivery| async move { delivery.keys.follow().await });
+        running.follow(|delivery| async move { delivery.persister.follow().await });
+        running.work(|delivery| async move { push::supervise(Arc::clone(&delivery.pushing), delivery.end.stopping()).await });
+        running.work(|delivery| async move { delivery.polls.keep(&delivery.end).await });
+        running.follow(|delivery| async move { delivery.retain().await });
+        Ok(running)
+    }
+
+    /// Answers everybody who waits for events, now and from now on: the server is about to stop.
+    pub fn close(&self) {
+        self.end.is_at(Phase::Closing);
+    }
+}
+
+impl Running {
+    fn follow<F: Future<Output = ()> + Send + 'static>(&mut self, task: impl FnOnce(Arc<Delivery>) -> F) {
+        self.followers.spawn(task(Arc::clone(&self.delivery)));
+    }
+
+    fn work<F: Future<Output = ()> + Send + 'static>(&mut self, task: impl FnOnce(Arc<Delivery>) -> F) {
+        self.workers.spawn(task(Arc::clone(&self.delivery)));
+    }
+
+    /// Stops: whoever waits is answered, what is under way ends within [`limits::DELIVERY_STOP_MS`], what was resolved is kept.
+    pub async fn stop(mut self) {
+        self.delivery.close();
+        self.delivery.end.is_at(Phase::Stopping);
+        let ended = async { while self.workers.join_next().await.is_some() {} };
+        if tokio::time::timeout(Duration::from_millis(limits::DELIVERY_STOP_MS), ended).await.is_err() {
+            tracing::warn!("delivery did not end in time: what was under way is delivered again after the next start");
+        }
+        self.workers.shutdown().await;
+        let kept = tokio::time::timeout(Duration::from_millis(limits::PERSIST_STOP_MS), self.delivery.persister.flush()).await;
+        if !matches!(kept, Ok(Ok(()))) {
+            tracing::warn!("what was delivered last is not kept: it is delivered again after the next start");
+        }
+        self.followers.shutdown().await;
+    }
+}

@@ -1,0 +1,83 @@
+//! What delivery keeps: records, resolved places, dead letters.
+
+use crate::base::id::StreamId;
+use crate::store::ledger::{DeadLetter, DeadLetters, PlaceSet, Record, RecordChange, Resolution};
+use crate::store::{Place, Result, StoreError, StoreErrorKind};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    secrets: HashMap<&'static str, [u8; 32]>,
+    records: BTreeMap<(&'static str, String), Record>,
+    resolved: HashMap<StreamId, (u64, PlaceSet)>,
+    dead: BTreeMap<(StreamId, Place), DeadLetter>,
+}
+
+impl Kept {
+    pub(super) fn secret(&mut self, name: &'static str, fresh: [u8; 32]) -> [u8; 32] {
+        *self.secrets.entry(name).or_insert(fresh)
+    }
+
+    pub(super) fn records(&self, collection: &'static str) -> Vec<Record> {
+        let of_it = self.records.range((collection, String::new())..).take_while(|((name, _), _)| *name == collection);
+        of_it.map(|(_, record)| record.clone()).collect()
+    }
+
+    /// Checks every change against those before it, then makes all of them true.
+    pub(super) fn write_records(&mut self, changes: Vec<RecordChange>) -> Result<()> {
+        let mut after = BTreeMap::new();
+        for RecordChange { collection, id, expected, body } in changes {
+            let key = (collection, id);
+            let before = after.get(&key).cloned().unwrap_or_else(|| self.records.get(&key).cloned());
+            if before.map(|record| record.revision) != expected {
+                return Err(StoreError::new(StoreErrorKind::Stale, "write a record"));
+            }
+            let record = body.map(|body| Record { id: key.1.clone(), revision: expected.unwrap_or(0) + 1, body });
+            after.insert(key, record);
+        }
+        for (key, record) in after {
+            match record {
+                Some(record) => drop(self.records.insert(key, record)),
+                None => drop(self.records.remove(&key)),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn resolved(&self, stream: &StreamId, epoch: u64) -> Option<PlaceSet> {
+        self.resolved.get(stream).filter(|(of, _)| *of == epoch).map(|(_, places)| places.clone())
+    }
+
+    pub(super) fn resolve(&mut self, resolution: Resolution) -> Result<PlaceSet> {
+        let Resolution { stream, epoch, mut places, dead, settled } = resolution;
+        match self.resolved.get(&stream) {
+            Some((kept, _)) if *kept > epoch => {
+                return Err(StoreError::new(StoreErrorKind::Stale, "keep the places of a stream"));
+            }
+            Some((kept, before)) if *kept == epoch => places.merge(before),
+            _ => {}
+        }
+        self.resolved.insert(stream.clone(), (epoch, places.clone()));
+        for place in settled {
+            self.dead.remove(&(stream.clone(), place));
+        }
+        self.dead.extend(dead.into_iter().map(|letter| ((stream.clone(), letter.place), letter)));
+        Ok(places)
+    }
+
+    pub(super) fn dead_letters(&self, stream: &StreamId, after: Place, limit: usize, retry_only: bool) -> DeadLetters {
+        let of_it = |from: Bound<Place>| {
+            let from = from.map(|place| (stream.clone(), place));
+            let letters = self.dead.range((from, Bound::Unbounded)).take_while(|((of, _), _)| of == stream);
+            letters.map(|(_, letter)| letter).filter(move |letter| letter.retry || !retry_only)
+        };
+        let total = of_it(Bound::Included(Place(0))).count() as u64;
+        DeadLetters { total, letters: of_it(Bound::Excluded(after)).take(limit).cloned().collect() }
+    }
+
+    pub(super) fn forget(&mut self, stream: &StreamId) {
+        self.resolved.remove(stream);
+        self.dead.retain(|(of, _), _| of != stream);
+    }
+}

@@ -1,0 +1,192 @@
+//! The event log, and what delivery keeps beside it: records, the places that each stream has resolved, dead letters.
+
+mod places;
+
+use super::Result;
+use crate::base::clock::Timestamp;
+use crate::base::id::{EventId, StreamId, Tenant};
+use crate::base::limits;
+use crate::event::Event;
+use async_trait::async_trait;
+use std::fmt;
+use tokio::sync::watch;
+
+pub use places::{NotPlaces, PlaceSet};
+
+/// A place in the log: dense, from 1, in commit order. Writers never know theirs; readers hold a cursor over places.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place(pub u64);
+
+/// An event and its place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Logged {
+    /// Where it is.
+    pub place: Place,
+    /// What it says.
+    pub event: Event,
+}
+
+/// A part of the log, seen at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reading {
+    /// Events up to this place are no longer kept. A reader whose cursor is before it has lost some.
+    pub floor: Place,
+    /// The last place up to which `events` holds everything: where to go on reading.
+    pub through: Place,
+    /// Whether there is more behind it.
+    pub more: bool,
+    /// The events, in order.
+    pub events: Vec<Logged>,
+}
+
+/// A document that delivery keeps: a stream, a signing key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Unique in its collection.
+    pub id: String,
+    /// Counts its changes, from 1.
+    pub revision: u64,
+    /// JSON text.
+    pub body: String,
+}
+
+/// A change of a record, if it is still as the change supposes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordChange {
+    /// In which collection.
+    pub collection: &'static str,
+    /// Which record.
+    pub id: String,
+    /// The revision it must be at; `None`: there must be none.
+    pub expected: Option<u64>,
+    /// Its new body; `None` removes it.
+    pub body: Option<String>,
+}
+
+/// Places that a stream has resolved, and what came of some of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolution {
+    /// Which stream.
+    pub stream: StreamId,
+    /// Which of its lives. A replay begins a new one, with places of its own; resolutions of an older one are
+    /// [stale](super::StoreErrorKind::Stale).
+    pub epoch: u64,
+    /// Everything that is known to be resolved: acknowledged, dead, or not the stream's. Merged with what is kept.
+    pub places: PlaceSet,
+    /// Dead letters that are new or have changed.
+    pub dead: Vec<DeadLetter>,
+    /// Places whose dead letters are settled: delivered after all, or discarded.
+    pub settled: Vec<Place>,
+}
+
+/// An event that a stream's receiver refused for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Where the event is in the log. Retention may have taken it.
+    pub place: Place,
+    /// The event.
+    pub event: EventId,
+    /// When it was given up.
+    pub at: Timestamp,
+    /// How many times it was sent.
+    pub attempts: u32,
+    /// The HTTP status of the last answer, if there was one.
+    pub status: Option<u16>,
+    /// The error code: one of RFC 8935 §2.4, or our own word for what happened.
+    pub error: String,
+    /// What the receiver said beside it, shortened.
+    pub description: Option<String>,
+    /// Whether it is to be delivered once more.
+    pub retry: bool,
+}
+
+/// Some of a stream's dead letters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeadLetters {
+    /// How many there are in all.
+    pub total: u64,
+    /// By place.
+    pub letters: Vec<DeadLetter>,
+}
+
+/// What is to be taken from the beginning of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trim {
+    /// Events up to this place go,
+    pub through: Place,
+    /// and events from before this time; up to the first event that is neither.
+    pub before: Timestamp,
+    /// Most events at once: a trim holds up no writer for long.
+    pub limit: usize,
+}
+
+/// What holds events, and what delivery keeps beside them.
+#[async_trait]
+pub trait Ledger: Send + Sync + fmt::Debug {
+    /// The events of a tenant after a place, in order, at most so many; fewer when they come to [`limits::LOG_PAGE_BYTES`] before.
+    async fn read(&self, tenant: Tenant, after: Place, limit: usize) -> Result<Reading>;
+
+    /// Where an event is; `None` when it is not kept (any more).
+    async fn place_of(&self, tenant: Tenant, event: EventId) -> Result<Option<Place>>;
+
+    /// The place before the first event that is kept and not from before a time; the last place when every event is.
+    async fn place_before(&self, tenant: Tenant, time: Timestamp) -> Result<Place>;
+
+    /// Wakes when the log may have grown. Only a hint: read the log to know. Its value is a place that the log has reached.
+    fn wake(&self) -> watch::Receiver<u64>;
+
+    /// Takes events from the beginning of the log, whatever their tenant. Returns how many.
+    async fn trim(&self, trim: Trim) -> Result<usize>;
+
+    /// A named secret of this installation, made from `fresh` when it is first asked for, and the same ever after.
+    async fn secret(&self, name: &'static str, fresh: [u8; 32]) -> Result<[u8; 32]>;
+
+    /// The records of a collection, by id.
+    async fn records(&self, collection: &'static str) -> Result<Vec<Record>>;
+
+    /// Changes records, all or none. Fails with [`StoreErrorKind::Stale`](super::StoreErrorKind::Stale) when one of them is not as its
+    /// change supposes. It is on disk when this returns.
+    async fn write_records(&self, changes: Vec<RecordChange>) -> Result<()>;
+
+    /// Wakes when records may have changed. Only a hint.
+    fn records_changed(&self) -> watch::Receiver<u64>;
+
+    /// What a stream has resolved in an epoch; `None` when nothing is kept of it.
+    async fn resolved(&self, stream: &StreamId, epoch: u64) -> Result<Option<PlaceSet>>;
+
+    /// Keeps what streams have resolved. There is a result for each, in order: the places that are then kept. Those that succeed are
+    /// on disk when this returns.
+    async fn resolve(&self, resolutions: Vec<Resolution>) -> Result<Vec<Result<PlaceSet>>>;
+
+    /// The dead letters of a stream after a place, at most so many; those to be delivered once more alone, if so asked.
+    async fn dead_letters(&self, stream: &StreamId, after: Place, limit: usize, retry_only: bool) -> Result<DeadLetters>;
+
+    /// Removes what is kept of a stream that is no more: its places and dead letters.
+    async fn forget(&self, stream: &StreamId) -> Result<()>;
+}
+
+/// The part of the log that a store has read: at most `limit` events, in order, and the one behind them if it has that too. `head` is
+/// a place that the log had reached before it was read.
+pub(crate) fn reading<E>(
+    floor: Place,
+    head: Place,
+    after: Place,
+    limit: usize,
+    events: impl Iterator<Item = Result<Logged, E>>,
+) -> Result<Reading, E> {
+    let mut taken: Vec<Logged> = Vec::new();
+    let mut bytes = 0;
+    let mut more = false;
+    for logged in events {
+        let logged = logged?;
+        if taken.len() >= limit || bytes >= limits::LOG_PAGE_BYTES {
+            more = true;
+            break;
+        }
+        bytes += logged.event.bytes();
+        taken.push(logged);
+    }
+    let last = taken.last().map_or(after, |logged| logged.place);
+    let through = if more { last } else { last.max(head) };
+    Ok(Reading { floor, through, more, events: taken })
+}

@@ -1,0 +1,90 @@
+//! What streams have resolved: places that only grow, lives that follow each other.
+
+use super::{Fixture, on_every_backend};
+use crate::base::id::StreamId;
+use crate::store::ledger::{PlaceSet, Resolution};
+use crate::store::{Result, StoreErrorKind};
+
+on_every_backend!(
+    places_of_two_writers_are_merged_in_any_order,
+    a_newer_life_replaces_the_places_of_an_older_one,
+    one_that_is_late_leaves_the_others_alone,
+    resolutions_of_one_stream_in_one_call_follow_each_other,
+    a_stream_that_is_forgotten_leaves_nothing,
+);
+
+pub(super) fn stream(name: &str) -> StreamId {
+    StreamId::parse(name).expect("a stream's id")
+}
+
+pub(super) fn places(text: &str) -> PlaceSet {
+    text.parse().expect("places")
+}
+
+fn resolution(name: &str, epoch: u64, text: &str) -> Resolution {
+    Resolution { stream: stream(name), epoch, places: places(text), dead: vec![], settled: vec![] }
+}
+
+async fn resolve(store: &Fixture, resolutions: Vec<Resolution>) -> Vec<Result<String, StoreErrorKind>> {
+    let results = store.backend.ledger.resolve(resolutions).await.expect("answers");
+    results.into_iter().map(|result| result.map(|places| places.to_string()).map_err(|error| error.kind)).collect()
+}
+
+async fn kept(store: &Fixture, name: &str, epoch: u64) -> Option<String> {
+    let kept = store.backend.ledger.resolved(&stream(name), epoch).await.expect("places");
+    kept.map(|places| places.to_string())
+}
+
+/// I5
+async fn places_of_two_writers_are_merged_in_any_order(store: Fixture) {
+    let parts = ["3", "0 5-6", "1 9", "0 4"];
+    let orders = [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2], [2, 0, 3, 1]];
+    for (number, order) in orders.iter().enumerate() {
+        let name = format!("s{number}");
+        assert_eq!(kept(&store, &name, 0).await, None);
+        for part in order {
+            assert!(resolve(&store, vec![resolution(&name, 0, parts[*part])]).await[0].is_ok());
+        }
+        assert_eq!(kept(&store, &name, 0).await.as_deref(), Some("6 9"), "{order:?}");
+        // No cursor goes back.
+        assert_eq!(resolve(&store, vec![resolution(&name, 0, "0")]).await, [Ok("6 9".to_owned())]);
+    }
+}
+
+async fn a_newer_life_replaces_the_places_of_an_older_one(store: Fixture) {
+    assert_eq!(resolve(&store, vec![resolution("a", 1, "8 10")]).await, [Ok("8 10".to_owned())]);
+    assert_eq!(resolve(&store, vec![resolution("a", 3, "2")]).await, [Ok("2".to_owned())]);
+    assert_eq!(
+        (kept(&store, "a", 1).await, kept(&store, "a", 3).await, kept(&store, "a", 4).await),
+        (None, Some("2".into()), None)
+    );
+    for epoch in [0, 1, 2] {
+        assert_eq!(resolve(&store, vec![resolution("a", epoch, "9")]).await, [Err(StoreErrorKind::Stale)]);
+    }
+    assert_eq!(kept(&store, "a", 3).await.as_deref(), Some("2"));
+}
+
+async fn one_that_is_late_leaves_the_others_alone(store: Fixture) {
+    resolve(&store, vec![resolution("b", 2, "1")]).await;
+    let results = resolve(&store, vec![resolution("a", 0, "1"), resolution("b", 1, "5"), resolution("c", 0, "3")]).await;
+    assert_eq!(results, [Ok("1".to_owned()), Err(StoreErrorKind::Stale), Ok("3".to_owned())]);
+    assert_eq!(kept(&store, "a", 0).await.as_deref(), Some("1"));
+    assert_eq!(kept(&store, "b", 2).await.as_deref(), Some("1"));
+    assert_eq!(kept(&store, "c", 0).await.as_deref(), Some("3"));
+    assert_eq!(resolve(&store, vec![]).await, []);
+}
+
+async fn resolutions_of_one_stream_in_one_call_follow_each_other(store: Fixture) {
+    let all = vec![resolution("a", 0, "2"), resolution("a", 0, "0 4"), resolution("a", 1, "1"), resolution("a", 0, "9")];
+    let expected = [Ok("2".to_owned()), Ok("2 4".to_owned()), Ok("1".to_owned()), Err(StoreErrorKind::Stale)];
+    assert_eq!(resolve(&store, all).await, expected);
+}
+
+async fn a_stream_that_is_forgotten_leaves_nothing(store: Fixture) {
+    resolve(&store, vec![resolution("a", 4, "2"), resolution("aa", 0, "3")]).await;
+    store.backend.ledger.forget(&stream("a")).await.expect("forgotten");
+    store.backend.ledger.forget(&stream("never")).await.expect("nothing to forget");
+    assert_eq!((kept(&store, "a", 4).await, kept(&store, "aa", 0).await), (None, Some("3".into())));
+    // One of the same name begins anew, in any life.
+    assert_eq!(resolve(&store, vec![resolution("a", 0, "1")]).await, [Ok("1".to_owned())]);
+}
