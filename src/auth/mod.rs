@@ -4,6 +4,7 @@ pub mod key_file;
 mod scope;
 
 use crate::base::id::Tenant;
+use crate::base::limits;
 use crate::base::secret::{Secret, TokenDigest};
 use crate::scim::error::{Error, ErrorKind, Result};
 use std::sync::Arc;
@@ -12,6 +13,12 @@ pub use scope::{Scope, Scopes};
 
 /// The principal of every key that has no name of its own.
 pub const API_KEY_PRINCIPAL: &str = "api-key";
+
+/// Whether a principal can have this name: letters, digits, `.`, `_` and `-`, at most [`limits::PRINCIPAL_BYTES`] of them.
+pub fn is_principal(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=limits::PRINCIPAL_BYTES).contains(&name.len()) && name.bytes().all(is_allowed)
+}
 
 /// Who makes a request.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -137,6 +137,10 @@ pub const PREPARED_STATEMENTS: usize = 128;
 pub const WRITER_CACHE_KIB: u32 = 16 * 1024;
 /// Size of what one reading of the log returns, in bytes; the event that passes it is the last.
 pub const LOG_PAGE_BYTES: usize = 8 * 1024 * 1024;
+/// Events by which one may be in the log before another that is younger, when no clock was set back: those that are committed together.
+pub const LOG_DISORDER_EVENTS: u64 = 1_024;
+/// Most events that are read at once where a time is looked for among them.
+pub const LOG_SEARCH_EVENTS: usize = 64;
 /// Most resources whose index entries are added, and most entries that are removed, in one step between commits: some milliseconds
 /// of work.
 pub const INDEX_STEP_RESOURCES: u64 = 500;
@@ -210,6 +214,8 @@ pub const RETENTION_STEP_EVENTS: u64 = 500;
 pub const RETENTION_PAUSE_MS: u64 = 10;
 /// Time between two changes of the gap of a disabled stream, which grows as the log is trimmed, in milliseconds.
 pub const RETENTION_SETTLE_MS: u64 = 60_000;
+/// Time between two looks at dead letters that are too old, in milliseconds.
+pub const RETENTION_LETTERS_MS: u64 = 10_000;
 /// Most streams of which `/metrics` tells how far each is.
 pub const OBSERVED_STREAMS: usize = 1_000;
 /// Most events that are looked at to find the oldest one that a stream has not resolved.
@@ -235,7 +241,7 @@ pub const POLL_BYTES: usize = 4 * 1024 * 1024;
 /// Time after which a SET that was polled and not acknowledged is delivered again, in milliseconds.
 pub const POLL_LEASE_MS: u64 = 60_000;
 /// Time that a poll which an event has woken waits for more of the same burst, in milliseconds.
-pub const POLL_DEBOUNCE_MS: u64 = 10;
+pub const POLL_DEBOUNCE_MS: u64 = 20;
 /// Most polls of one stream that wait at a time; a further one takes the place of the oldest, which is answered empty.
 pub const POLL_WAITERS_PER_STREAM: usize = 2;
 /// Most requests of a node that wait for events at a time; a further one is answered 503.
@@ -262,10 +268,12 @@ pub const FEED_FOLLOWERS: usize = 1_000;
 pub const FEED_FOLLOWED_EVENTS: usize = 64;
 /// Time between two signs of life to such a reader, in milliseconds.
 pub const FEED_HEARTBEAT_MS: u64 = 15_000;
-/// Longest description of a stream, in bytes.
-pub const STREAM_DESCRIPTION_BYTES: usize = 1_024;
+/// Longest description of a stream, in characters.
+pub const STREAM_DESCRIPTION_CHARACTERS: usize = 1_024;
 /// Most event URIs that a stream may ask for.
 pub const STREAM_EVENTS: usize = 128;
+/// Longest such URI, in characters.
+pub const STREAM_EVENT_CHARACTERS: usize = 256;
 /// Most feeds of one stream.
 pub const STREAM_FEEDS: usize = 16;
 /// Most attribute paths that a stream may allow, and most that it may deny.
@@ -280,10 +288,10 @@ pub const ENDPOINT_BYTES: usize = 2_048;
 pub const AUTHORIZATION_BYTES: usize = 8_192;
 /// Most audiences of one stream.
 pub const AUDIENCES: usize = 16;
-/// Longest audience, in bytes.
-pub const AUDIENCE_BYTES: usize = 1_024;
-/// Longest `state` of a verification event, and longest reason that somebody may give, in bytes.
-pub const STREAM_TEXT_BYTES: usize = 1_024;
+/// Longest audience, in characters.
+pub const AUDIENCE_CHARACTERS: usize = 1_024;
+/// Longest `state` of a verification event, and longest reason that somebody may give, in characters.
+pub const STREAM_TEXT_CHARACTERS: usize = 1_024;
 /// Most dead letters in one answer, and most that one request may name.
 pub const DEAD_LETTERS: usize = 1_000;
 /// Dead letters in one answer when `limit` is not given.
@@ -345,6 +353,8 @@ pub const FOREIGN_NOTE_MS: u64 = 1_000;
 pub const PERSIST_MS: u64 = 100;
 /// Resolutions that are kept at once without waiting for more.
 pub const PERSIST_SETS: usize = 256;
+/// Rows of resolved places and dead letters above which no other stream's are kept by the same commit: some milliseconds of work.
+pub const PERSIST_ROWS: usize = 256;
 /// Time after which resolved places that could not be kept are tried again, in milliseconds.
 pub const PERSIST_RETRY_MS: u64 = 250;
 /// Time to keep what was resolved last, on shutdown, in milliseconds.

@@ -3,6 +3,8 @@
 
 pub mod clock;
 pub mod crypto;
+#[cfg(test)]
+pub(crate) mod heard;
 pub mod id;
 pub mod limits;
 pub mod secret;

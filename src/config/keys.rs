@@ -1,13 +1,11 @@
 //! The static keys: those without a name, and the tables `[[auth.keys]]` of the file.
 
 use super::reader::Reader;
-use crate::auth::{API_KEY_PRINCIPAL, Credential, Scope, Scopes};
+use crate::auth::{API_KEY_PRINCIPAL, Credential, Scope, Scopes, is_principal};
+use crate::base::limits;
 use crate::base::secret::Secret;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Longest name of a principal, in bytes.
-const NAME_BYTES: usize = 64;
 
 /// Flags first, else the variable, else the file it names.
 pub(super) fn api_keys(reader: &mut Reader, flags: &[Secret]) -> Vec<Secret> {
@@ -68,13 +66,10 @@ fn named_key(reader: &mut Reader, at: &str, table: &Map<String, Value>) -> Optio
         }
     }
     let scopes = scopes(reader, at, table.get("scopes"));
-    let is_name = |name: &&&str| {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        name.len() <= NAME_BYTES && name.bytes().all(allowed) && **name != API_KEY_PRINCIPAL
-    };
-    let principal = texts.get("name").filter(is_name);
+    let principal = texts.get("name").filter(|name| is_principal(name) && **name != API_KEY_PRINCIPAL);
     if principal.is_none() {
-        let expected = format!("letters, digits, '.', '_' and '-', at most {NAME_BYTES} of them, and not '{API_KEY_PRINCIPAL}'");
+        let most = limits::PRINCIPAL_BYTES;
+        let expected = format!("letters, digits, '.', '_' and '-', at most {most} of them, and not '{API_KEY_PRINCIPAL}'");
         reader.problem(format!("{at}: name: expected {expected}"));
     }
     let key = match (texts.get("key"), texts.get("key_file")) {

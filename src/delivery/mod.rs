@@ -112,6 +112,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The algorithms that a stream can ask for: HS256 only with a secret.
+    fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
+        let has_secret = self.signing_secret.is_some();
+        Algorithm::ALL.into_iter().filter(move |algorithm| has_secret || *algorithm != Algorithm::Hs256)
+    }
+
     /// What of them is about pushing.
     pub fn push(&self) -> push::Settings {
         push::Settings {
@@ -200,6 +206,11 @@ impl Delivery {
     /// the first call counts.
     pub fn listens_at(&self, origin: &str) {
         let _ = self.origin.set(origin.to_owned());
+    }
+
+    /// The algorithms that a stream's events can be signed with.
+    pub fn algorithms(&self) -> Vec<Algorithm> {
+        self.settings.algorithms().collect()
     }
 
     /// How this installation names itself.

@@ -175,7 +175,7 @@ mod tests {
         ];
         let delivery = house(&fixture, &streams).await;
         let places = "0 2".parse().expect("places");
-        let resolution = Resolution { stream: id("sparse"), epoch: 0, places, dead: vec![], settled: vec![] };
+        let resolution = Resolution::of(id("sparse"), 0, places);
         fixture.backend.ledger.resolve(vec![resolution]).await.expect("kept").remove(0).expect("kept");
         let observed = |name: &str, lag_events, lag_ms| ObservedStream {
             id: id(name),
@@ -210,8 +210,7 @@ mod tests {
             description: None,
             retry: false,
         };
-        let resolution =
-            Resolution { stream: id("a"), epoch: 2, places: PlaceSet::through(Place(3)), dead: vec![letter], settled: vec![] };
+        let resolution = Resolution { dead: vec![letter], ..Resolution::of(id("a"), 2, PlaceSet::through(Place(3))) };
         fixture.backend.ledger.resolve(vec![resolution]).await.expect("kept").remove(0).expect("kept");
         let seen = delivery.observe().await.expect("seen");
         let expected = ObservedStream { id: id("a"), lag_events: 0, lag_ms: 0, oldest_ms: 6_000, dead_letters: 1 };

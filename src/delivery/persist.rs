@@ -1,4 +1,4 @@
-//! What streams have resolved is kept in batches: one call of the ledger for all of them, however many SETs were delivered.
+//! What streams have resolved is kept in batches: one call of the ledger for many of them, however many SETs were delivered.
 
 use crate::base::id::StreamId;
 use crate::base::limits;
@@ -129,12 +129,14 @@ impl Persister {
             }
             pending.writing.values().cloned().collect()
         };
-        if resolutions.is_empty() {
-            return Ok(());
+        let mut kept = Ok(());
+        for resolutions in batches(resolutions) {
+            let lives: Vec<Life> = resolutions.iter().map(|resolution| (resolution.stream.clone(), resolution.epoch)).collect();
+            let results = self.ledger.resolve(resolutions).await?;
+            // Of one that cannot be kept the others are told all the same.
+            kept = kept.and(self.written(lives.into_iter().zip(results)));
         }
-        let lives: Vec<Life> = resolutions.iter().map(|resolution| (resolution.stream.clone(), resolution.epoch)).collect();
-        let results = self.ledger.resolve(resolutions).await?;
-        self.written(lives.into_iter().zip(results))
+        kept
     }
 
     fn written(&self, results: impl Iterator<Item = (Life, Result<PlaceSet>)>) -> Result<()> {
@@ -171,6 +173,24 @@ impl Pending {
     }
 }
 
+/// Resolutions in the order in which they are, cut so that no commit holds up others for long: after the one with which
+/// [`limits::PERSIST_ROWS`] rows are reached.
+pub(super) fn batches(resolutions: Vec<Resolution>) -> Vec<Vec<Resolution>> {
+    let mut batches: Vec<Vec<Resolution>> = Vec::new();
+    let mut rows = limits::PERSIST_ROWS;
+    for resolution in resolutions {
+        if rows >= limits::PERSIST_ROWS {
+            batches.push(Vec::new());
+            rows = 0;
+        }
+        rows += resolution.rows();
+        if let Some(batch) = batches.last_mut() {
+            batch.push(resolution);
+        }
+    }
+    batches
+}
+
 /// Adds a later resolution to what there is of the same life.
 fn add(to: &mut BTreeMap<Life, Resolution>, later: Resolution) {
     let Some(earlier) = to.get_mut(&(later.stream.clone(), later.epoch)) else {
@@ -178,13 +198,33 @@ fn add(to: &mut BTreeMap<Life, Resolution>, later: Resolution) {
         return;
     };
     earlier.places.merge(&later.places);
-    earlier.dead.retain(|letter| !later.settled.contains(&letter.place));
-    for letter in &later.dead {
+    let Resolution { settled, changed, retried, dead, .. } = later;
+    // A batch is kept in this order: what is settled goes first, so that it need not be taken out of the others but here.
+    earlier.dead.retain(|letter| !settled.contains(&letter.place));
+    for place in &settled {
+        earlier.changed.retain(|letter| letter.place != *place);
+        earlier.retried.retain(|retried| retried != place);
+    }
+    for letter in &dead {
         earlier.dead.retain(|known| known.place != letter.place);
         earlier.settled.retain(|place| *place != letter.place);
     }
-    earlier.settled.extend(later.settled.into_iter().filter(|place| !earlier.settled.contains(place)).collect::<Vec<_>>());
-    earlier.dead.extend(later.dead);
+    for letter in changed {
+        earlier.retried.retain(|place| *place != letter.place);
+        let (dead, changed) = (&mut earlier.dead, &mut earlier.changed);
+        match dead.iter_mut().chain(changed.iter_mut()).find(|known| known.place == letter.place) {
+            Some(known) => *known = letter,
+            None => earlier.changed.push(letter),
+        }
+    }
+    for place in retried {
+        match earlier.dead.iter_mut().find(|known| known.place == place) {
+            Some(known) => known.retry = true,
+            None => earlier.retried.push(place),
+        }
+    }
+    earlier.settled.extend(settled.into_iter().filter(|place| !earlier.settled.contains(place)).collect::<Vec<_>>());
+    earlier.dead.extend(dead);
 }
 
 #[cfg(test)]

@@ -4,7 +4,11 @@
 //! past it; one that loses events is disabled with a gap that says how many, never in silence (RFC 8936 §2). A process that dies between
 //! the trim and the record of the gap leaves a cursor before the beginning of the log: the next look finds it, and so does whoever
 //! reads the stream.
+//!
+//! Dead letters are bounded alike: one goes when its event is over the number of those that are kept, and when it has been dead for longer
+//! than an event is kept. Until then it may outlive its event, and says so to whoever wants it sent once more.
 
+use super::persist::batches;
 use super::stream::{Gap, Origin, Status, Stream};
 use super::streams::{Changed, Snapshot};
 use super::{Delivery, Settings};
@@ -25,7 +29,8 @@ mod tests;
 /// Whose events the log holds.
 const TENANT: Tenant = Tenant(0);
 
-/// How much of the log is kept: an event goes when it is over either bound, and every event before it has gone.
+/// How much of the log is kept: an event goes when it is over either bound, and every event before it has gone. A dead letter goes when
+/// its event is over the first, or when it has been dead for longer than the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// Most events.
@@ -48,6 +53,8 @@ pub(super) struct Looks {
     compared: Option<(Place, Snapshot)>,
     /// When disabled streams were brought up to the beginning of the log last.
     settled: Option<Instant>,
+    /// When old dead letters were removed last.
+    lettered: Option<Instant>,
     /// The disabled streams whose gaps hold everything that their cursors have passed.
     known: BTreeSet<StreamId>,
 }
@@ -86,6 +93,7 @@ impl Keeper<'_> {
         let mut floor = self.0.floor(TENANT).await?;
         self.compare(floor, looks).await;
         let bounds = self.bounds().await?;
+        self.remove_letters(bounds, looks).await?;
         let mut behind = if floor < bounds.cut { self.behind(bounds.cut).await } else { Vec::new() };
         while floor < bounds.cut {
             let limit = (bounds.cut.0 - floor.0).min(limits::RETENTION_STEP_EVENTS);
@@ -111,9 +119,31 @@ impl Keeper<'_> {
                 }
             }
             behind = left;
-            // Writers go first.
-            let pause = Duration::from_millis(limits::RETENTION_PAUSE_MS);
-            let _ = tokio::time::timeout(pause, std::future::pending::<()>()).await;
+            pause().await;
+        }
+        Ok(())
+    }
+
+    /// Removes dead letters that are over the bounds, now and then.
+    async fn remove_letters(&self, bounds: Bounds, looks: &mut Looks) -> Result<()> {
+        let patience = Duration::from_millis(limits::RETENTION_LETTERS_MS);
+        if looks.lettered.is_some_and(|lettered| lettered.elapsed() < patience) {
+            return Ok(());
+        }
+        let limit = usize::try_from(limits::RETENTION_STEP_EVENTS).unwrap_or(usize::MAX);
+        let trim = Trim { through: bounds.by_count, before: bounds.before, limit };
+        let mut removed = 0;
+        loop {
+            let gone = self.0.ledger.trim_letters(trim).await.map_err(|error| error.answer())?;
+            removed += gone;
+            if gone < limit {
+                break;
+            }
+            pause().await;
+        }
+        looks.lettered = Some(Instant::now());
+        if removed > 0 {
+            tracing::warn!(removed, "dead letters are removed that nobody has had sent once more in all the time events are kept");
         }
         Ok(())
     }
@@ -185,13 +215,12 @@ impl Keeper<'_> {
 
     /// Keeps what streams have resolved. One that has begun a new life meanwhile has places of its own.
     async fn keep(&self, resolutions: Vec<Resolution>) -> Result<()> {
-        if resolutions.is_empty() {
-            return Ok(());
-        }
-        for result in self.0.ledger.resolve(resolutions).await.map_err(|error| error.answer())? {
-            match result {
-                Err(StoreError { kind: StoreErrorKind::Stale, .. }) | Ok(_) => {}
-                Err(error) => drop(error.answer()),
+        for batch in batches(resolutions) {
+            for result in self.0.ledger.resolve(batch).await.map_err(|error| error.answer())? {
+                match result {
+                    Err(StoreError { kind: StoreErrorKind::Stale, .. }) | Ok(_) => {}
+                    Err(error) => drop(error.answer()),
+                }
             }
         }
         Ok(())
@@ -277,6 +306,12 @@ impl Keeper<'_> {
     }
 }
 
+/// Writers go first.
+async fn pause() {
+    let pause = Duration::from_millis(limits::RETENTION_PAUSE_MS);
+    let _ = tokio::time::timeout(pause, std::future::pending::<()>()).await;
+}
+
 fn resolution(stream: &Stream, places: PlaceSet) -> Resolution {
-    Resolution { stream: stream.id.clone(), epoch: stream.epoch, places, dead: Vec::new(), settled: Vec::new() }
+    Resolution::of(stream.id.clone(), stream.epoch, places)
 }

@@ -43,6 +43,7 @@ pub(super) struct Streams {
     snapshot: watch::Sender<Snapshot>,
     reading: tokio::sync::Mutex<()>,
     making: tokio::sync::Mutex<()>,
+    beginning: tokio::sync::Mutex<()>,
     pokes: Mutex<HashMap<StreamId, watch::Sender<u64>>>,
 }
 
@@ -54,6 +55,7 @@ impl Streams {
             snapshot: watch::Sender::new(Snapshot::default()),
             reading: tokio::sync::Mutex::default(),
             making: tokio::sync::Mutex::default(),
+            beginning: tokio::sync::Mutex::default(),
             pokes: Mutex::default(),
         }
     }

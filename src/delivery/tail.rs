@@ -1,4 +1,4 @@
-//! The end of the log in memory: it is read from the ledger once, however many streams follow it.
+//! The end of the log in memory: it is read from the ledger once, however many streams follow it, and not at all while none does.
 
 use crate::base::id::Tenant;
 use crate::base::limits;
@@ -7,7 +7,8 @@ use crate::store::{Ledger, Result};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 /// The newest events of a tenant, and a signal when there are more.
 #[derive(Debug)]
@@ -18,10 +19,14 @@ pub(super) struct Tail {
     head: watch::Sender<Place>,
     /// How far the log has come, as those who write it say.
     wake: watch::Receiver<u64>,
+    /// Somebody follows.
+    demand: Notify,
 }
 
 #[derive(Debug)]
 struct Ring {
+    /// Whether what is added to the log comes here.
+    is_followed: bool,
     /// Behind this place it holds every event.
     after: Place,
     events: VecDeque<Arc<Logged>>,
@@ -46,13 +51,15 @@ impl Tail {
     pub(super) fn new(ledger: Arc<dyn Ledger>, tenant: Tenant) -> Self {
         let wake = ledger.wake();
         let head = Place(*wake.borrow());
-        let ring = Mutex::new(Ring { after: head, events: VecDeque::new(), bytes: 0 });
-        Self { ledger, tenant, ring, head: watch::Sender::new(head), wake }
+        let ring = Mutex::new(Ring { is_followed: false, after: head, events: VecDeque::new(), bytes: 0 });
+        Self { ledger, tenant, ring, head: watch::Sender::new(head), wake, demand: Notify::new() }
     }
 
     /// The last place that has been read. Wakes when the log has grown.
     pub(super) fn head(&self) -> watch::Receiver<Place> {
-        self.head.subscribe()
+        let head = self.head.subscribe();
+        self.demand.notify_one();
+        head
     }
 
     /// The events after a place, in order, at most so many: from memory when they are there.
@@ -71,12 +78,13 @@ impl Tail {
     }
 
     async fn catches_up(&self, reached: Place) -> bool {
-        let mut head = self.head.subscribe();
+        let mut head = self.head();
         let patience = Duration::from_millis(limits::TAIL_CATCH_UP_MS);
         matches!(tokio::time::timeout(patience, head.wait_for(|head| *head >= reached)).await, Ok(Ok(_)))
     }
 
-    async fn kept(&self, after: Place, limit: usize) -> Result<Part> {
+    /// The same as the ledger has it now: nothing that it no longer keeps.
+    pub(super) async fn kept(&self, after: Place, limit: usize) -> Result<Part> {
         let reading = self.ledger.read(self.tenant, after, limit).await?;
         let events = reading.events.into_iter().map(Arc::new).collect();
         Ok(Part { floor: reading.floor, through: reading.through, more: reading.more, events })
@@ -85,7 +93,7 @@ impl Tail {
     fn recent(&self, after: Place, limit: usize) -> Option<Part> {
         let ring = self.ring();
         let through = *self.head.borrow();
-        if after < ring.after {
+        if !ring.is_followed || after < ring.after {
             return None;
         }
         let from = ring.events.partition_point(|logged| logged.place <= after);
@@ -103,7 +111,15 @@ impl Tail {
     /// Reads what is added to the log, until it is dropped. A failure of the ledger is tried again.
     pub(super) async fn follow(&self) {
         let mut wake = self.ledger.wake();
+        let mut used = Instant::now();
         loop {
+            if self.head.receiver_count() > 0 {
+                used = Instant::now();
+            } else if used.elapsed() >= Duration::from_millis(limits::TAIL_PATIENCE_MS) {
+                self.rest();
+                self.demand.notified().await;
+            }
+            self.begin(Place(*wake.borrow_and_update()));
             let after = *self.head.borrow();
             match self.ledger.read(self.tenant, after, limits::TAIL_READ_EVENTS).await {
                 Ok(reading) => {
@@ -126,6 +142,32 @@ impl Tail {
         }
     }
 
+    /// Nobody follows: what is here grows old.
+    fn rest(&self) {
+        let mut ring = self.ring();
+        *ring = Ring { is_followed: false, after: ring.after, events: VecDeque::new(), bytes: 0 };
+    }
+
+    /// Begins at a place that the log has reached, unless it goes on already.
+    fn begin(&self, reached: Place) {
+        let mut ring = self.ring();
+        if ring.is_followed {
+            return;
+        }
+        let head = reached.max(*self.head.borrow());
+        *ring = Ring { is_followed: true, after: head, events: VecDeque::new(), bytes: 0 };
+        self.move_head(head);
+    }
+
+    /// Under the lock of the ring, so that whoever sees the new head finds its events.
+    fn move_head(&self, through: Place) {
+        self.head.send_if_modified(|head| {
+            let is_later = through > *head;
+            *head = through.max(*head);
+            is_later
+        });
+    }
+
     fn add(&self, floor: Place, events: Vec<Logged>, through: Place) {
         let mut ring = self.ring();
         // What the log no longer keeps is not told from memory either: whoever needs it is to learn from the ledger that it is lost.
@@ -143,12 +185,7 @@ impl Tail {
             ring.bytes = ring.bytes.saturating_sub(oldest.event.bytes());
             ring.after = oldest.place;
         }
-        // Under the lock, so that whoever sees the new head finds its events.
-        self.head.send_if_modified(|head| {
-            let is_later = through > *head;
-            *head = through.max(*head);
-            is_later
-        });
+        self.move_head(through);
     }
 }
 

@@ -132,7 +132,7 @@ impl Window {
             let next = Place(self.scanned.0 + 1);
             self.resolved.insert_range(next, Place(logged.place.0 - 1));
             self.scanned = logged.place;
-            if self.resolved.contains(logged.place) {
+            if self.resolved.contains(logged.place) || self.entries.contains_key(&logged.place) {
                 continue;
             }
             if wanted(&logged.event) {

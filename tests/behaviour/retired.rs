@@ -2,7 +2,6 @@
 
 use crate::gateway::{Gateway, answer, event, group, member, notice, resource, schema_path};
 use crate::support::server::{Server, Settings};
-use crate::support::wait::{PATIENCE, until};
 use serde_json::{Value, json};
 
 crate::cases!(retired, Notice: a_type_goes_and_comes_back needs durable, types_change_places needs durable);
@@ -107,7 +106,6 @@ async fn types_change_places(gateway: &Gateway) {
     assert!(!server.output().contains("no longer configured"), "{}", server.output());
     let fourth = own.restart("", &third).await;
     let server = own.server.as_ref().expect("a server");
-    let warned = || async { server.output().contains("no longer configured").then_some(()) };
-    until("the log says what is no longer served", PATIENCE, warned).await;
+    server.says("no longer configured").await;
     assert_eq!(fourth.events().await.len(), 2);
 }

@@ -6,6 +6,7 @@ mod support;
 
 mod fairness;
 mod feeds;
+mod goaway;
 mod metrics;
 mod poll;
 mod retention;

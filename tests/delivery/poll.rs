@@ -201,8 +201,8 @@ async fn a_client_that_goes_away_takes_nothing_with_it() {
     };
     until("the acknowledgement is kept", PATIENCE, kept).await;
     drop(raw);
-    let gone = || async { server.output().contains("499").then_some(()) };
-    until("the server has seen it go", PATIENCE, gone).await;
+    // It has seen the client go.
+    server.says("499").await;
     client.post("/Users", &user("bob")).await;
     assert_eq!(poll(&client, json!({"returnImmediately": true})).await.0.len(), 1);
 }
@@ -226,4 +226,15 @@ async fn polls_that_wait_do_not_hold_up_the_stop() {
     server.terminate();
     assert_eq!(waiting.await.expect("an answer"), r#"{"sets":{}}"#);
     assert!(server.ended().await.success(), "{}", server.output());
+}
+
+#[tokio::test]
+async fn polling_can_be_switched_off() {
+    let server = Server::start(&Settings::default().with("SET_POLL_ENABLED", "false"));
+    let client = server.client();
+    assert_eq!(client.get("/Events/Feeds/default").await.json()["poll"]["supported"], json!(false));
+    client.get(POLL).await.assert_error(403, None, &["SET_POLL_ENABLED"]);
+    for path in [POLL, "/Events/Streams/x/Poll"] {
+        client.on("POST", path).json(&json!({})).send().await.assert_error(403, None, &["SET_POLL_ENABLED"]);
+    }
 }

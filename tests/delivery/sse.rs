@@ -1,11 +1,13 @@
 //! A feed as Server-Sent Events.
 
-use crate::support::fixture::user;
+use crate::support::fixture::{user, user_with};
 use crate::support::receiver::claims_of;
 use crate::support::server::{KEY, Server, Settings};
-use crate::support::wait::PATIENCE;
+use crate::support::wait::{PATIENCE, until};
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpSocket;
 
 const STREAM: &str = "/Events/Feeds/default/Stream";
 
@@ -72,6 +74,46 @@ async fn a_listener_hears_each_event_and_goes_on_where_it_was() {
     server.terminate();
     assert!(listener.next().await.is_none() && again.next().await.is_none(), "they end with the server");
     assert!(server.ended().await.success(), "{}", server.output());
+}
+
+/// One that does not take its events for so long that the log no longer holds them is told where it begins, after what it
+/// has got in order, and the connection ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_that_the_log_has_passed_is_told_the_oldest_event() {
+    const KEPT: usize = 3;
+    let settings = Settings::default().with("EVENT_MODE", "full").with("SET_POLL_MAX_EVENTS", &KEPT.to_string());
+    let server = Server::start(&settings);
+    let client = server.client();
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(16 * 1024).expect("a small window");
+    let mut listener = socket.connect(server.address).await.expect("a connection");
+    let head = format!(
+        "GET {STREAM} HTTP/1.1\r\nhost: h\r\nauthorization: Bearer {KEY}\r\naccept: text/event-stream\r\nconnection: close\r\n\r\n"
+    );
+    listener.write_all(head.as_bytes()).await.expect("sent");
+    let mut text = vec![0; 12];
+    listener.read_exact(&mut text).await.expect("an answer");
+    assert_eq!(text, b"HTTP/1.1 200");
+    // More than the system holds for a listener that does not read.
+    let title = "x".repeat(400_000);
+    for number in 0..40 {
+        let created = client.post("/Users", &user_with(&format!("u{number}"), json!({"title": title}))).await;
+        assert_eq!(created.status, 201, "{}", created.text());
+    }
+    let first_page = || async { client.get(&format!("{STREAM}?limit={}", KEPT + 1)).await.json()["sets"].clone() };
+    let trimmed = || async { Some(first_page().await).filter(|sets| sets.as_array().is_some_and(|sets| sets.len() == KEPT)) };
+    until("the log is trimmed", PATIENCE, trimmed).await;
+    // The end of the log in memory learns of it with the next event.
+    client.post("/Users", &user("last")).await;
+    let kept = until("the log is trimmed", PATIENCE, trimmed).await;
+    tokio::time::timeout(PATIENCE, listener.read_to_end(&mut text)).await.expect("in time").expect("the end");
+    let text = String::from_utf8(text).expect("text");
+    let told: Vec<&str> = text.lines().filter(|line| line.starts_with("id: ")).collect();
+    assert!(!told.is_empty() && told.len() < 40, "{} of 40 were told", told.len());
+    let (_, gone) = text.rsplit_once("event: gone\ndata: ").expect("it is told that events are gone");
+    let gone: Value = serde_json::from_str(gone.lines().next().unwrap_or_default()).expect("JSON");
+    assert_eq!(gone, json!({"oldest": kept[0]["jti"]}));
+    assert_eq!(text.matches("event: gone").count(), 1);
 }
 
 #[tokio::test]

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 const ISSUER: &str = "https://scim.example";
 const PUSH: &str = "urn:ietf:rfc:8935";
 const POLL: &str = "urn:ietf:rfc:8936";
+/// Most streams that are made by request.
+const STREAMS: usize = carillon::base::limits::STREAMS;
 
 /// A server with two receivers, each of which manages its streams.
 fn server() -> Server {
@@ -301,6 +303,36 @@ async fn a_start_and_a_replay_name_an_event_or_a_time() {
     }
 }
 
+/// As many as may be, and no more; those of the configuration and of feeds do not count.
+#[tokio::test(flavor = "multi_thread")]
+async fn so_many_streams_can_be_made_and_no_more() {
+    let server = Server::start(&Settings::default().store("memory").with("SET_PUSH_URL", "http://127.0.0.1:9/a"));
+    let admin = server.client();
+    assert_eq!(admin.on("POST", "/Events/Feeds/default/Stream").json(&json!({"returnImmediately": true})).send().await.status, 200);
+    let makers = (0..4).map(|_| {
+        let admin = admin.clone();
+        tokio::spawn(async move {
+            for _ in 0..STREAMS / 4 {
+                let made = admin.post("/Events/Streams", &json!({})).await;
+                assert_eq!(made.status, 201, "{}", made.text());
+            }
+        })
+    });
+    for maker in makers.collect::<Vec<_>>() {
+        maker.await.expect("a maker");
+    }
+    let refused = admin.post("/Events/Streams", &json!({})).await;
+    refused.assert_error(409, None, &[&format!("There are {STREAMS} streams"), "delete one"]);
+    let listed = admin.get("/Events/Streams").await.json();
+    assert_eq!(listed["totalResults"], STREAMS + 2);
+    let one =
+        listed["Resources"].as_array().expect("a list").iter().find(|stream| stream["origin"] == "request").expect("one of them");
+    let path = format!("/Events/Streams/{}", one["stream_id"].as_str().expect("an id"));
+    assert_eq!(admin.delete(&path).await.status, 204);
+    assert_eq!(admin.post("/Events/Streams", &json!({})).await.status, 201);
+    admin.post("/Events/Streams", &json!({})).await.assert_error(409, None, &["delete one"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn there_are_no_dead_letters_without_a_delivery() {
     let server = server();
@@ -341,7 +373,7 @@ async fn streams_of_the_configuration_are_the_operators() {
     server.kill();
     let server = Server::start(&pushed("http://127.0.0.1:9/b"));
     assert_eq!(server.client().get("/Events/Streams/push/Status").await.json(), json!({"stream_id": "push", "status": "enabled"}));
-    assert!(server.output().contains("PUBLIC_URL and SET_ISSUER are not set") && !server.output().contains("hunter2"));
+    assert!(!server.says("PUBLIC_URL and SET_ISSUER are not set").await.contains("hunter2"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 /// A folder whose settings have a push stream for each URL, named `a`, `b`, …; the certificate is that of an authority to trust.
-fn configured(urls: &[String], authority: &Authority) -> (tempfile::TempDir, Settings) {
+pub(super) fn configured(urls: &[String], authority: &Authority) -> (tempfile::TempDir, Settings) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut settings = String::new();
     for (name, url) in ('a'..).zip(urls) {

@@ -119,11 +119,7 @@ async fn no_line_holds_a_secret_or_a_person() {
         let settings = settings.with("ME_USER_NAME", "zaphod-the-user").arguments(&["--reverse-proxy"]);
         let server = Server::start(&settings);
         talk(&server.client()).await;
-        let output = || {
-            let output = server.output();
-            async move { output.contains("the-end").then_some(output) }
-        };
-        let output = until("the last line", PATIENCE, output).await;
+        let output = server.says("the-end").await;
         assert!(output.matches("carillon::request").count() >= 18, "{output}");
         for secret in SECRETS {
             assert!(!output.to_lowercase().contains(&secret.to_lowercase()), "'{secret}' is in the log:\n{output}");
@@ -176,7 +172,7 @@ async fn a_document_that_cannot_be_read_is_no_resource() {
             assert_eq!(failed.status, 500, "{body} {path}: {}", failed.text());
             failed.assert_error(500, None, &["The server failed."]);
         }
-        assert!(server.output().contains("stored data cannot be read"), "{}", server.output());
+        server.says("stored data cannot be read").await;
         server.kill();
     }
 }

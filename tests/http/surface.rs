@@ -2,6 +2,7 @@
 
 use crate::support::fixture::{LIST, user};
 use crate::support::server::{Server, Settings};
+use crate::support::wait::{PATIENCE, until};
 use serde_json::json;
 
 #[tokio::test]
@@ -95,15 +96,14 @@ async fn a_generated_key_is_kept_and_printed_once() {
     let files: Vec<_> =
         std::fs::read_dir(folder.path()).expect("the folder").map(|entry| entry.expect("an entry").path()).collect();
     let kept = files.iter().filter_map(|path| std::fs::read_to_string(path).ok()).map(|text| text.trim().to_owned());
-    let key = kept
-        .filter(|text| !text.is_empty())
-        .find(|text| first.output().contains(text.as_str()))
-        .expect("the key is kept and printed");
-    assert_eq!(first.client().with_key(Some(&key)).get("/Users").await.status, 200);
+    let kept: Vec<String> = kept.filter(|text| !text.is_empty()).collect();
+    let printed = || async { kept.iter().find(|text| first.output().contains(text.as_str())) };
+    let key = until("the key is kept and printed", PATIENCE, printed).await;
+    assert_eq!(first.client().with_key(Some(key)).get("/Users").await.status, 200);
     first.kill();
     let second = Server::start(&settings);
-    assert_eq!(second.client().with_key(Some(&key)).get("/Users").await.status, 200);
-    assert!(!second.output().contains(&key));
+    assert_eq!(second.client().with_key(Some(key)).get("/Users").await.status, 200);
+    assert!(!second.output().contains(key));
     assert_eq!(second.client().get("/Users").await.status, 401);
 }
 

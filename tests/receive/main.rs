@@ -10,5 +10,6 @@ mod keep;
 mod poll;
 mod push;
 mod start;
+mod tls;
 mod transmitter;
 mod world;

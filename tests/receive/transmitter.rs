@@ -4,11 +4,15 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Response};
+use axum::serve::Listener;
 use serde_json::{Value, json};
 use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::server::TlsStream;
 
 /// A request as it came.
 #[derive(Clone, Debug)]
@@ -35,6 +39,7 @@ struct Shared {
 /// A server. It ends with the test.
 pub struct Transmitter {
     pub address: SocketAddr,
+    scheme: &'static str,
     shared: Shared,
 }
 
@@ -43,19 +48,65 @@ impl Transmitter {
     pub async fn start(script: impl Fn(usize, &Seen) -> Option<Response<Body>> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let shared = Shared { script: Arc::new(script), seen: Arc::default() };
-        let router = Router::new().fallback(answer).with_state(shared.clone());
+        let (shared, router) = scripted(script);
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { address, shared }
+        Self { address, scheme: "http", shared }
+    }
+
+    /// The same over TLS.
+    pub async fn start_tls(
+        config: Arc<ServerConfig>,
+        script: impl Fn(usize, &Seen) -> Option<Response<Body>> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (shared, router) = scripted(script);
+        let listener = TlsListener { listener, acceptor: TlsAcceptor::from(config) };
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { address, scheme: "https", shared }
     }
 
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        self.url_at("127.0.0.1", path)
+    }
+
+    /// The URL of a path by a name, which must lead to loopback.
+    pub fn url_at(&self, name: &str, path: &str) -> String {
+        format!("{}://{name}:{}{path}", self.scheme, self.address.port())
     }
 
     /// The requests so far.
     pub fn seen(&self) -> Vec<Seen> {
         self.shared.seen.lock().expect("the requests").clone()
+    }
+}
+
+fn scripted(script: impl Fn(usize, &Seen) -> Option<Response<Body>> + Send + Sync + 'static) -> (Shared, Router) {
+    let shared = Shared { script: Arc::new(script), seen: Arc::default() };
+    (shared.clone(), Router::new().fallback(answer).with_state(shared))
+}
+
+/// Takes connections over TLS. One whose client does not like the certificate is none.
+struct TlsListener {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+impl Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let Ok((stream, address)) = self.listener.accept().await else { continue };
+            if let Ok(stream) = self.acceptor.accept(stream).await {
+                return (stream, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.listener.local_addr()
     }
 }
 

@@ -56,11 +56,7 @@ impl Raw {
 
     /// Reads one answer; `None` when the server closed instead.
     pub fn answer(&mut self) -> Option<RawAnswer> {
-        let head_end = self.read_past(0, b"\r\n\r\n")?;
-        let head = String::from_utf8_lossy(&self.unread[..head_end]).to_lowercase();
-        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_else(|| panic!("no status in {head}"));
-        let mut answer = RawAnswer { status, head, body: Vec::new() };
-        self.unread.drain(..head_end);
+        let mut answer = self.head()?;
         if answer.header("transfer-encoding") == Some("chunked") {
             answer.body = self.chunks()?;
         } else {
@@ -73,9 +69,22 @@ impl Raw {
         Some(answer)
     }
 
+    /// Reads the head of an answer and leaves its body to be waited for; `None` when the server closed instead.
+    pub fn status(&mut self) -> Option<u16> {
+        Some(self.head()?.status)
+    }
+
     /// Whether the server closes the connection, with nothing more to read.
     pub fn is_closed(&mut self) -> bool {
         self.unread.is_empty() && self.read_more().is_none()
+    }
+
+    fn head(&mut self) -> Option<RawAnswer> {
+        let head_end = self.read_past(0, b"\r\n\r\n")?;
+        let head = String::from_utf8_lossy(&self.unread[..head_end]).to_lowercase();
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_else(|| panic!("no status in {head}"));
+        self.unread.drain(..head_end);
+        Some(RawAnswer { status, head, body: Vec::new() })
     }
 
     fn chunks(&mut self) -> Option<Vec<u8>> {

@@ -131,6 +131,12 @@ impl Server {
         self.output.lock().expect("the output").clone()
     }
 
+    /// Waits until it has printed these words, which come through a pipe; everything that it has printed then.
+    pub async fn says(&self, words: &str) -> String {
+        let said = || async { Some(self.output()).filter(|output| output.contains(words)) };
+        until(&format!("the program says '{words}'"), PATIENCE, said).await
+    }
+
     /// Kills it at once (SIGKILL): it can finish nothing.
     pub fn kill(&mut self) {
         self.child.kill().expect("it can be killed");

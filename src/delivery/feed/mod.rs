@@ -68,7 +68,7 @@ impl Delivery {
         let mut reader = self.reader(caller, request).await?;
         let limit = request.limit.unwrap_or(limits::FEED_PAGE_DEFAULT_EVENTS).min(limits::FEED_PAGE_EVENTS);
         let mut head = self.tail.head();
-        let page = self.page(&mut reader, limit).await?;
+        let page = self.page(&mut reader, limit, false).await?;
         if limit == 0 || !page.sets.is_empty() || request.wait.is_zero() {
             return Ok(page);
         }
@@ -78,7 +78,7 @@ impl Delivery {
             tokio::select! {
                 () = self.end.closing() => return Ok(page),
                 Ok(()) = head.changed() => {
-                    let page = self.page(&mut reader, limit).await?;
+                    let page = self.page(&mut reader, limit, true).await?;
                     if !page.sets.is_empty() {
                         return Ok(page);
                     }
@@ -88,9 +88,11 @@ impl Delivery {
         }
     }
 
-    async fn page(&self, reader: &mut Reader, limit: usize) -> Result<FeedPage> {
+    /// A page; for a reader that waits from the end of the log in memory, so that many of them take one reading of it.
+    async fn page(&self, reader: &mut Reader, limit: usize, waits: bool) -> Result<FeedPage> {
         loop {
-            let part = self.tail.read_now(reader.after, limit).await.map_err(|error| error.answer())?;
+            let read = if waits { self.tail.read(reader.after, limit).await } else { self.tail.kept(reader.after, limit).await };
+            let part = read.map_err(|error| error.answer())?;
             if part.floor > reader.after && reader.after > Place(0) {
                 return Err(self.passed(&reader.view, &reader.tag).await?);
             }

@@ -67,6 +67,21 @@ async fn a_cursor_that_the_log_has_passed_is_gone_and_names_the_oldest() {
 }
 
 #[tokio::test]
+async fn a_reader_that_does_not_wait_reads_what_is_kept_now() {
+    let house = House::new().await;
+    let ann = caller("ann");
+    house.write(&["a", "b", "c"]).await;
+    let page = house.delivery.read_feed(&ann, ALL).await.expect("a page");
+    let after = page.sets[0]["jti"].as_str();
+    // The end of the log in memory has not heard of it: nothing came since.
+    let trim = Trim { through: Place(2), before: Timestamp(0), limit: 100 };
+    assert_eq!(house.delivery.ledger.trim(trim).await.expect("trimmed"), 2);
+    assert_eq!(house.delivery.read_feed(&ann, ALL).await.as_ref().map(subjects), Ok(vec!["c"]));
+    let gone = house.delivery.read_feed(&ann, FeedRequest { after, ..ALL }).await;
+    assert_eq!(gone.map_err(|error| error.kind), Err(ErrorKind::Gone));
+}
+
+#[tokio::test]
 async fn a_follower_is_told_each_event_and_ends_with_the_server() {
     let house = House::new().await;
     let ann = caller("ann");

@@ -23,7 +23,7 @@ fn letter(place: u64, error: &str) -> DeadLetter {
 
 fn resolution(stream: &str, epoch: u64, through: u64) -> Resolution {
     let places = PlaceSet::through(Place(through));
-    Resolution { stream: id(stream), epoch, places, dead: Vec::new(), settled: Vec::new() }
+    Resolution::of(id(stream), epoch, places)
 }
 
 #[tokio::test]
@@ -60,6 +60,53 @@ async fn of_a_letter_the_last_word_counts() {
     persister.flush().await.expect("kept");
     let letters = ledger.dead_letters(&id("a"), Place(0), 9, false).await.expect("letters").letters;
     assert_eq!(letters, [letter(2, "second"), letter(3, "third")]);
+}
+
+/// A letter that somebody has settled stays settled, whatever a worker has noted of it.
+#[tokio::test]
+async fn a_change_of_a_letter_brings_back_none_that_is_settled() {
+    let fixture = Fixture::new("memory");
+    let ledger = Arc::clone(&fixture.backend.ledger);
+    let persister = Persister::new(Arc::clone(&ledger));
+    let first = vec![letter(1, "first"), letter(2, "first"), letter(3, "first"), letter(4, "first")];
+    ledger.resolve(vec![Resolution { dead: first, ..resolution("a", 0, 5) }]).await.expect("kept");
+    // Somebody discards the first while a worker sends it once more; the worker itself delivers the third.
+    ledger.resolve(vec![Resolution { settled: vec![Place(1)], ..resolution("a", 0, 5) }]).await.expect("kept");
+    persister
+        .note(Resolution { changed: vec![letter(1, "again"), letter(2, "again"), letter(3, "again")], ..resolution("a", 0, 5) });
+    persister.note(Resolution { settled: vec![Place(3)], ..resolution("a", 0, 5) });
+    persister.note(Resolution { changed: vec![letter(2, "last"), letter(3, "late")], ..resolution("a", 0, 5) });
+    persister.note(Resolution { retried: vec![Place(1), Place(4)], ..resolution("a", 0, 5) });
+    persister.note(Resolution { dead: vec![letter(5, "new")], ..resolution("a", 0, 5) });
+    persister.note(Resolution { changed: vec![letter(5, "newer")], ..resolution("a", 0, 5) });
+    persister.flush().await.expect("kept");
+    let letters = ledger.dead_letters(&id("a"), Place(0), 9, false).await.expect("letters").letters;
+    let marked = DeadLetter { retry: true, ..letter(4, "first") };
+    assert_eq!(letters, [letter(2, "last"), marked, letter(5, "newer")]);
+}
+
+#[tokio::test]
+async fn much_is_kept_in_several_batches() {
+    let fixture = Fixture::new("memory");
+    let ledger = Arc::clone(&fixture.backend.ledger);
+    let persister = Persister::new(Arc::clone(&ledger));
+    let streams = limits::PERSIST_ROWS * 2 + 1;
+    let names: Vec<String> = (0..streams).map(|number| format!("s{number:04}")).collect();
+    for name in &names {
+        persister.note(resolution(name, 0, 7));
+    }
+    persister.flush().await.expect("kept");
+    for name in &names {
+        assert_eq!(ledger.resolved(&id(name), 0).await.expect("places"), Some(PlaceSet::through(Place(7))), "{name}");
+    }
+    let all: Vec<Resolution> = names.iter().map(|name| resolution(name, 0, 7)).collect();
+    let sizes = |all: Vec<Resolution>| batches(all).iter().map(Vec::len).collect::<Vec<_>>();
+    assert_eq!(sizes(all), [limits::PERSIST_ROWS, limits::PERSIST_ROWS, 1]);
+    assert_eq!(sizes(Vec::new()), [0; 0]);
+    let letters = |count: usize| vec![letter(1, "x"); count];
+    let many = Resolution { dead: letters(limits::PERSIST_ROWS), ..resolution("b", 0, 7) };
+    let few = Resolution { changed: letters(limits::PERSIST_ROWS - 2), ..resolution("c", 0, 7) };
+    assert_eq!(sizes(vec![many.clone(), many, few.clone(), resolution("d", 0, 7), few]), [1, 1, 2, 1]);
 }
 
 #[tokio::test]

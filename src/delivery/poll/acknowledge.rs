@@ -70,7 +70,14 @@ impl Polls {
         }
         // Given out by another node, or before a restart.
         let place = self.ledger.place_of(stream.tenant(), event).await.map_err(|error| error.answer())?;
-        let is_open = |place: &Place| desk.with(stream.epoch, |state| !state.window.resolved().contains(*place)).unwrap_or(false);
+        let is_open = |place: &Place| {
+            desk.with(stream.epoch, |state| {
+                let resolved = state.window.resolved();
+                // One far ahead of the window comes again: what is kept of a stream does not grow with what its receiver says.
+                !resolved.contains(*place) && resolved.ranges() < limits::WINDOW_EVENTS
+            })
+            .unwrap_or(false)
+        };
         Ok(place.filter(is_open))
     }
 
@@ -93,16 +100,18 @@ impl Polls {
                     retry: false,
                 })
             };
-            let dead = verdict.events.iter().filter_map(letter).collect();
+            let refused = verdict.events.iter().filter_map(letter);
+            // One that was delivered once more may have been discarded meanwhile: it does not come back.
+            let (changed, dead) = refused.partition(|letter: &DeadLetter| state.window.is_replay(letter.place));
             // Those that were dead letters are no more; a place without one is none of these for nothing.
             let taken = verdict.events.iter().filter(|(_, (_, error))| error.is_none());
-            let settled = taken.map(|(place, _)| *place).filter(|place| state.window.is_replay(*place)).collect();
+            let settled = taken.map(|(place, _)| *place).filter(|place| state.settles(*place)).collect();
             state.moved = false;
-            Resolution { stream: stream.id.clone(), epoch: stream.epoch, places, dead, settled }
+            Resolution { settled, changed, dead, ..Resolution::of(stream.id.clone(), stream.epoch, places) }
         }) else {
             return Ok(());
         };
-        let letters = resolution.dead.clone();
+        let letters = [&resolution.dead[..], &resolution.changed[..]].concat();
         let kept = self
             .ledger
             .resolve(vec![resolution])

@@ -7,8 +7,8 @@ use crate::delivery::window::{Taken, Window};
 use crate::event::Mode;
 use crate::event::claims::Tag;
 use crate::event::policy::AttributePolicy;
-use crate::store::ledger::{Place, PlaceSet};
-use std::collections::{HashMap, VecDeque};
+use crate::store::ledger::{Logged, Place, PlaceSet};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -44,6 +44,8 @@ pub(super) struct State {
     /// Says that there may be more of them.
     poked: watch::Receiver<u64>,
     leases: HashMap<Place, Lease>,
+    /// Dead letters to be delivered once more that come by anyway, as a replay of the stream passes them.
+    passed: BTreeSet<Place>,
     verification: Option<(EventId, Lease)>,
 }
 
@@ -108,6 +110,7 @@ impl State {
             letters_after: Some(Place(0)),
             poked,
             leases: HashMap::new(),
+            passed: BTreeSet::new(),
             verification: None,
         }
     }
@@ -172,9 +175,24 @@ impl State {
         verification.take_if(|(_, lease)| lease.ticket == ticket);
     }
 
+    /// A dead letter that is to be delivered once more.
+    pub(super) fn replay(&mut self, logged: Arc<Logged>) {
+        if self.window.resolved().contains(logged.place) {
+            self.window.replay(logged);
+        } else {
+            self.passed.insert(logged.place);
+        }
+    }
+
+    /// Whether there is a dead letter at a place which this delivery settles.
+    pub(super) fn settles(&self, place: Place) -> bool {
+        self.window.is_replay(place) || self.passed.contains(&place)
+    }
+
     /// A place is resolved.
     pub(super) fn resolve(&mut self, place: Place) {
         self.leases.remove(&place);
+        self.passed.remove(&place);
         self.window.resolve(place);
     }
 }

@@ -30,9 +30,12 @@ impl Polls {
             let mut state = entry.value().state();
             let Some(state) = state.as_mut().filter(|state| state.moved) else { continue };
             state.moved = false;
+            if self.streams.get(entry.key()).is_none_or(|stream| stream.epoch != state.of.epoch) {
+                continue;
+            }
             let (stream, places) = (entry.key().clone(), state.window.resolved().clone());
             let epoch = state.of.epoch;
-            self.persister.note(Resolution { stream, epoch, places, dead: Vec::new(), settled: Vec::new() });
+            self.persister.note(Resolution::of(stream, epoch, places));
         }
     }
 

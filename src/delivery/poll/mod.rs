@@ -150,9 +150,11 @@ impl Polls {
     }
 
     /// Room for one more request that waits.
-    pub(super) fn room_to_wait(&self) -> Result<OwnedSemaphorePermit> {
+    pub(super) fn room_to_wait(&self) -> Result<Room> {
         let busy = |_| Error::new(ErrorKind::Unavailable, "Too many requests wait for events here; try again.");
-        Arc::clone(&self.waiters).try_acquire_owned().map_err(busy)
+        let permit = Arc::clone(&self.waiters).try_acquire_owned().map_err(busy)?;
+        metrics::gauge!("carillon_poll_waiters").increment(1.0);
+        Ok(Room { _permit: permit })
     }
 
     /// Room for one more reader that follows a feed.
@@ -207,8 +209,6 @@ impl Polls {
     ) -> Result<PollAnswer> {
         let _room = self.room_to_wait()?;
         let mut waiter = desk.wait();
-        metrics::gauge!("carillon_poll_waiters").increment(1.0);
-        let _counted = Counted;
         loop {
             let woken = self.woken(&stream, &found, &mut signals, &mut waiter, patience).await;
             if woken == Woken::Late || woken == Woken::Over {
@@ -296,10 +296,13 @@ impl Polls {
     }
 }
 
-/// A poll that waits is counted.
-struct Counted;
+/// The room of a request that waits, which is counted.
+#[derive(Debug)]
+pub(super) struct Room {
+    _permit: OwnedSemaphorePermit,
+}
 
-impl Drop for Counted {
+impl Drop for Room {
     fn drop(&mut self) {
         metrics::gauge!("carillon_poll_waiters").decrement(1.0);
     }

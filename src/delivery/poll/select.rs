@@ -69,8 +69,12 @@ impl Polls {
         let (resolved, moved) = if let Some(known) = known {
             known
         } else {
+            // In this order: what is kept in between is in the second.
+            let unkept = self.persister.unkept(&stream.id, stream.epoch);
             let kept = self.ledger.resolved(&stream.id, stream.epoch).await.map_err(|error| error.answer())?;
-            (kept.unwrap_or_else(|| PlaceSet::through(stream.start())), false)
+            let mut places = kept.unwrap_or_else(|| PlaceSet::through(stream.start()));
+            places.merge(&unkept);
+            (places, false)
         };
         let tag = self.renderer.tag(stream).await?;
         let poked = self.streams.poked(&stream.id);
@@ -133,6 +137,10 @@ impl Polls {
             let read = if reads_now { self.tail.read_now(after, room).await } else { self.tail.read(after, room).await };
             let part = read.map_err(failed)?;
             reads_now = false;
+            // What is passed over stays so: it is judged by what the stream wants now, or not at all.
+            if self.streams.get(&stream.id).is_none_or(|now| !desk.is_of(&now)) {
+                return Ok(false);
+            }
             if part.floor > after {
                 // What was removed may have been passed over before, as none of the stream's.
                 let kept = self.ledger.resolved(&stream.id, stream.epoch).await.map_err(failed)?.unwrap_or_default();
@@ -191,7 +199,7 @@ impl Polls {
                     continue;
                 };
                 let is_full = desk.with(stream.epoch, |state| {
-                    state.window.replay(Arc::new(logged));
+                    state.replay(Arc::new(logged));
                     state.letters_read(Some(letter.place));
                     state.window.room() == 0
                 });
@@ -204,12 +212,12 @@ impl Polls {
         }
     }
 
-    /// A dead letter whose event the log no longer holds cannot be delivered any more: it stays one.
+    /// A dead letter whose event the log no longer holds cannot be delivered any more: it stays one, if nobody has discarded it.
     async fn give_up(&self, stream: &Stream, letter: &DeadLetter) -> Result<()> {
         let description = Some("The log no longer holds the event.".to_owned());
-        let dead = vec![DeadLetter { retry: false, at: self.clock.now(), description, ..letter.clone() }];
+        let changed = vec![DeadLetter { retry: false, at: self.clock.now(), description, ..letter.clone() }];
         let places = PlaceSet::through(stream.start());
-        let resolution = Resolution { stream: stream.id.clone(), epoch: stream.epoch, places, dead, settled: Vec::new() };
+        let resolution = Resolution { changed, ..Resolution::of(stream.id.clone(), stream.epoch, places) };
         self.ledger.resolve(vec![resolution]).await.map(drop).map_err(|error| error.answer())
     }
 

@@ -90,13 +90,35 @@ async fn a_refused_set_is_a_dead_letter_until_it_is_delivered_after_all() {
         let kept = polls.ledger.dead_letters(&stream.id, Place(0), 1, false).await.expect("letters").letters;
         let dead = kept.into_iter().map(|letter| DeadLetter { retry: true, ..letter }).collect();
         let places = PlaceSet::default();
-        let retry = Resolution { stream: stream.id.clone(), epoch: 0, places, dead, settled: Vec::new() };
+        let retry = Resolution { dead, ..Resolution::of(stream.id.clone(), 0, places) };
         polls.ledger.resolve(vec![retry]).await.expect("kept").remove(0).expect("kept");
         house.delivery.streams.poke(&stream.id);
     });
     assert_eq!((subjects, &again), (texts(&["a"]), &first));
     assert_eq!(house.taken("s", &acks(&again)).await, (vec![], vec![], false));
     assert_eq!(house.dead("s").await, []);
+}
+
+#[tokio::test]
+async fn a_letter_that_is_discarded_while_it_is_out_once_more_does_not_come_back() {
+    let house = House::new().await;
+    let stream = house.stream("s", |_| ()).await;
+    house.write(&["a"]).await;
+    let (_, first, _) = house.taken("s", &at_once()).await;
+    let refused = json!({"setErrs": {&first[0]: {"err": "invalid_key", "description": "no"}}, "returnImmediately": true});
+    assert_eq!(house.taken("s", &refused).await, (vec![], vec![], false));
+    let ann = caller("ann");
+    let retried = house.delivery.retry_dead_letters(&ann, "s", &json!({"jtis": first})).await;
+    assert_eq!(retried, Ok(json!({"retried": 1, "gone": 0})));
+    let (_, again, _) = house.taken("s", &at_once()).await;
+    assert_eq!(again, first);
+    let discarded = house.delivery.discard_dead_letters(&ann, "s", &json!({"jtis": first, "reason": "seen"})).await;
+    assert_eq!(discarded, Ok(json!({"discarded": 1})));
+    assert_eq!(house.taken("s", &refused).await, (vec![], vec![], false));
+    assert_eq!(house.dead("s").await, []);
+    // What is refused in its turn is a letter as ever.
+    let again = house.delivery.retry_dead_letters(&ann, stream.id.as_str(), &json!({})).await;
+    assert_eq!(again, Ok(json!({"retried": 0, "gone": 0})));
 }
 
 /// 8936-2.4-01 8936-2.5-02

@@ -88,13 +88,15 @@ impl Endpoint {
         if url.fragment().is_some() {
             return Err(Refusal::Fragment);
         }
-        let needs_tls = settings.require_tls.unwrap_or_else(|| !is_loopback(&host));
-        if url.scheme() == "http" && needs_tls {
+        let (is_clear, is_near) = (url.scheme() == "http", is_loopback(&host));
+        if is_clear && settings.require_tls.unwrap_or(!is_near) {
             return Err(Refusal::Tls);
         }
         let reach = match origin {
             Origin::Configuration => Reach::Any,
-            _ if PORTS.contains(&port) || settings.ports.contains(&port) => Reach::PublicOrAllowed,
+            // In clear it goes to the networks that the operator has named, and never through others.
+            _ if is_clear && !is_near && settings.allow.is_empty() => return Err(Refusal::Tls),
+            _ if !is_clear && (PORTS.contains(&port) || settings.ports.contains(&port)) => Reach::PublicOrAllowed,
             // Where nothing is allowed the port alone decides.
             _ if settings.allow.is_empty() => return Err(Refusal::Address),
             _ => Reach::Allowed,
@@ -162,6 +164,12 @@ mod tests {
         ] {
             assert_eq!(check(text, Origin::Request, &settings), expected, "{text}");
         }
+        // Who may do without TLS may do so within the networks that are named, not on the way to the public.
+        let mut settings = Settings { require_tls: Some(false), ..settings };
+        assert_eq!(check("http://receiver.example:8443/", Origin::Request, &settings), Err(Refusal::Tls));
+        settings.allow = vec!["10.0.0.0/8".parse().expect("a network")];
+        assert_eq!(check("http://receiver.example:8443/", Origin::Request, &settings), Ok(Reach::Allowed));
+        assert_eq!(check("http://1.1.1.1:8443/", Origin::Request, &settings), Err(Refusal::Address));
     }
 
     #[test]

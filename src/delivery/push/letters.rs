@@ -19,10 +19,11 @@ impl Sender {
     }
 
     async fn take_letters(&mut self) -> Result<()> {
-        self.pushing.persister.flush().await?;
+        // What of other streams cannot be kept now is theirs to try again.
+        let _ = self.pushing.persister.flush().await;
         let limit = self.window.room().min(limits::DEAD_LETTERS_READ);
         let read = self.pushing.ledger.dead_letters(&self.stream.id, self.letters.after, limit, true).await?;
-        self.letters.are_due = read.letters.len() >= limit;
+        let is_last = read.letters.len() < limit;
         for letter in read.letters {
             let place = letter.place;
             if !self.letters.sent.contains_key(&place) {
@@ -30,8 +31,8 @@ impl Sender {
             }
             self.letters.after = place;
         }
-        if !self.letters.are_due {
-            self.letters.after = Place(0);
+        if is_last {
+            (self.letters.are_due, self.letters.after) = (false, Place(0));
         }
         Ok(())
     }
@@ -48,7 +49,7 @@ impl Sender {
             self.window.replay(logged);
         } else {
             let description = Some("The log no longer holds the event.".to_owned());
-            self.dead.push(DeadLetter { retry: false, at: self.pushing.clock.now(), description, ..letter });
+            self.changed.push(DeadLetter { retry: false, at: self.pushing.clock.now(), description, ..letter });
             self.has_news = true;
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! From the log into the window of a push stream.
 
-use super::sender::{End, Sender};
+use super::sender::{End, Sender, core};
 use crate::base::limits;
 use crate::delivery::stream::Gap;
 use crate::store::Place;
@@ -19,6 +19,10 @@ impl Sender {
                 return self.be_patient();
             }
         };
+        // What is passed over stays so: it is judged by what the stream wants now, or not at all.
+        if self.pushing.streams.get(&self.stream.id).is_none_or(|now| core(&now) != core(&self.stream)) {
+            return self.be_patient();
+        }
         if part.floor > scanned && !self.is_whole(part.floor).await {
             return;
         }

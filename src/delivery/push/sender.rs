@@ -83,6 +83,8 @@ pub(super) struct Sender {
     /// Dead letters that are being sent once more.
     pub(super) letters: Letters,
     pub(super) dead: Vec<DeadLetter>,
+    /// Those that were there already.
+    pub(super) changed: Vec<DeadLetter>,
     pub(super) settled: Vec<Place>,
     /// Whether something was resolved that is not noted.
     pub(super) has_news: bool,
@@ -226,6 +228,7 @@ impl Sender {
             resigned: HashSet::new(),
             letters: Letters { sent: HashMap::new(), are_due: true, after: Place(0) },
             dead: Vec::new(),
+            changed: Vec::new(),
             settled: Vec::new(),
             has_news: false,
             noted: Instant::now(),
@@ -361,13 +364,10 @@ impl Sender {
             return;
         }
         (self.has_news, self.noted, self.noted_scanned) = (false, now, scanned);
-        self.pushing.persister.note(Resolution {
-            stream: self.stream.id.clone(),
-            epoch: self.stream.epoch,
-            places: self.window.resolved().clone(),
-            dead: std::mem::take(&mut self.dead),
-            settled: std::mem::take(&mut self.settled),
-        });
+        let (dead, changed) = (std::mem::take(&mut self.dead), std::mem::take(&mut self.changed));
+        let settled = std::mem::take(&mut self.settled);
+        let kept = Resolution::of(self.stream.id.clone(), self.stream.epoch, self.window.resolved().clone());
+        self.pushing.persister.note(Resolution { settled, changed, dead, ..kept });
     }
 
     /// When there is something to do that nobody wakes us for.
@@ -406,7 +406,7 @@ impl Sender {
             _ = wanted.changed() => return true,
             Some(done) = self.in_flight.next(), if !self.in_flight.is_empty() => self.settle_all(done),
             is_told = telling => self.told(is_told),
-            Ok(()) = self.poked.changed() => self.letters.are_due = true,
+            Ok(()) = self.poked.changed() => (self.letters.are_due, self.letters.after) = (true, Place(0)),
             Ok(()) = self.stale.changed() => {}
             Ok(()) = self.news.changed() => self.listen(),
             () = std::future::ready(()), if is_behind => {}
@@ -459,6 +459,6 @@ impl Sender {
 }
 
 /// What of a stream decides over what is delivered, and to where.
-fn core(stream: &Stream) -> Stream {
+pub(super) fn core(stream: &Stream) -> Stream {
     Stream { revision: 0, description: None, reason: None, owner: String::new(), verification: None, gap: None, ..stream.clone() }
 }

@@ -35,7 +35,7 @@ impl Sender {
         };
         match (answer.status, answer.class) {
             (Some(_), _) => self.route.breaker.answered(probe),
-            (None, Class::Unreachable) => self.route.breaker.failed(probe, moment.now, moment.random),
+            (None, Class::Unreachable) if is_the_hosts(&answer) => self.route.breaker.failed(probe, moment.now, moment.random),
             // It says nothing of the host: somebody else may ask.
             (None, _) => drop(probe),
         }
@@ -93,9 +93,7 @@ impl Sender {
             }
             Step::Wait(wait) => wait,
         };
-        let is_the_hosts =
-            !matches!(answer.class, Class::Failing | Class::Unreachable) || ["connect", "tls"].contains(&&*answer.error);
-        if is_the_hosts {
+        if !matches!(answer.class, Class::Failing | Class::Unreachable) || is_the_hosts(answer) {
             self.window.give_back(place);
             return Some(wait);
         }
@@ -142,7 +140,7 @@ impl Sender {
     fn give_up(&mut self, taken: &Taken, answer: &Answer, error: &str) {
         let place = taken.logged.place;
         let before = self.letters.sent.remove(&place).map_or(0, |letter| letter.attempts);
-        self.dead.push(DeadLetter {
+        let letter = DeadLetter {
             place,
             event: taken.logged.event.id,
             at: self.pushing.clock.now(),
@@ -151,7 +149,10 @@ impl Sender {
             error: error.to_owned(),
             description: answer.description.clone(),
             retry: false,
-        });
+        };
+        // One that was sent once more may have been discarded meanwhile: it does not come back.
+        let letters = if taken.is_replay { &mut self.changed } else { &mut self.dead };
+        letters.push(letter);
         self.forget(place);
     }
 
@@ -167,6 +168,11 @@ impl Sender {
         self.verifying.now = None;
         let is_resigned = std::mem::replace(&mut self.verifying.was_resigned, answer.class == Class::InvalidKey);
         match answer.class {
+            // Any server may say 200 to anything: that is no word of a receiver of events, to whom alone the backlog may go.
+            Class::Nonconformant if verification.holds_others => {
+                self.end = Some(End::Unverified(verification.event_id(), "not_202".into()));
+                None
+            }
             Class::Accepted | Class::Nonconformant => {
                 self.pace.went_well(moment.round);
                 self.tell(verification, None);
@@ -225,4 +231,9 @@ impl Sender {
             self.pace.held(None, self.pace.round(), Instant::now(), self.pushing.random());
         }
     }
+}
+
+/// Whether nobody could be reached at all. A request that was taken and not answered says nothing of the host's other receivers.
+fn is_the_hosts(answer: &Answer) -> bool {
+    ["connect", "tls"].contains(&&*answer.error)
 }

@@ -111,16 +111,15 @@ impl Supervisor {
             }
         }
         let is_unknown = !streams.borrow().contains_key(&id);
-        // One whose record cannot be read is unknown too, and keeps its places.
-        if is_unknown && !self.pushing.streams.is_kept(&id).await {
+        if is_unknown {
             self.forget(&id).await;
         }
     }
 
-    /// A stream is no more: what was noted of it while it was removed goes too.
+    /// A stream is no more: what was noted of it while it was removed goes too. One whose record cannot be read keeps its places.
     async fn forget(&self, id: &StreamId) {
         self.pushing.persister.forget(id).await;
-        if let Err(error) = self.pushing.ledger.forget(id).await {
+        if let Err(error) = self.pushing.streams.forget(id).await {
             tracing::warn!(operation = error.operation, %error, "what is kept of a stream that is no more cannot be removed");
         }
     }

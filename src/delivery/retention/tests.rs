@@ -1,10 +1,13 @@
 //! Retention: what goes, and what becomes of the streams that have not read it.
 
 use super::*;
+use crate::auth::{Caller, Scopes};
 use crate::base::clock::Clock;
 use crate::base::id::TimeOrderedIds;
 use crate::base::secret::SystemEntropy;
 use crate::delivery::Parts;
+use crate::scim::error::{Error, ErrorKind};
+use crate::store::ledger::DeadLetter;
 use crate::store::tests::fixture::{GROUP, USER};
 use crate::store::tests::{Fixture, group, key, on_every_backend, user};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -22,6 +25,7 @@ on_every_backend!(
     the_gap_of_a_disabled_stream_grows_now_and_then,
     an_implicit_stream_that_nobody_misses_is_removed,
     the_log_is_kept_within_its_bounds_while_delivery_runs,
+    dead_letters_go_with_the_bounds_of_events,
 );
 
 /// A clock that a test sets.
@@ -316,4 +320,56 @@ async fn the_log_is_kept_within_its_bounds_while_delivery_runs(store: Fixture) {
     tokio::time::timeout(Duration::from_secs(20), trimmed).await.expect("in time");
     assert_eq!(house.places().await, [4, 5]);
     running.stop().await;
+}
+
+async fn dead_letters_go_with_the_bounds_of_events(store: Fixture) {
+    let mut house = House::new(store, 3, 1_000);
+    house.stream("a", json!({})).await;
+    house.stream("b", json!({"status": "disabled"})).await;
+    house.events(&[100, 100, 100, 100, 100]).await;
+    house.resolve("a", "5").await;
+    let log = house.store.backend.ledger.read(TENANT, Place(0), 9).await.expect("the log").events;
+    let letter = |place: u64, at| DeadLetter {
+        place: Place(place),
+        event: log[usize::try_from(place).expect("small") - 1].event.id,
+        at: Timestamp(at),
+        attempts: 1,
+        status: None,
+        error: "invalid_request".into(),
+        description: None,
+        retry: false,
+    };
+    for (name, dead) in [("a", vec![letter(2, 900), letter(3, 900), letter(5, 300)]), ("b", vec![letter(1, 900), letter(4, 900)])] {
+        let all = vec![Resolution { dead, ..resolution(&house.get(name), PlaceSet::default()) }];
+        house.store.backend.ledger.resolve(all).await.expect("an answer").remove(0).expect("kept");
+    }
+    let left = async |house: &House| {
+        let mut left = Vec::new();
+        for name in ["a", "b"] {
+            let letters = house.store.backend.ledger.dead_letters(&id(name), Place(0), 9, false).await.expect("letters").letters;
+            left.push(letters.iter().map(|letter| letter.place.0).collect::<Vec<u64>>());
+        }
+        left
+    };
+    // Too many events have come since the first two.
+    house.look_at(1_000).await;
+    assert_eq!(left(&house).await, [vec![3, 5], vec![4]]);
+    // All events are too old, and the first letter that died.
+    house.looks.lettered = None;
+    house.look_at(1_301).await;
+    assert_eq!((house.places().await, left(&house).await), (vec![], vec![vec![3], vec![4]]));
+    // Not at every look.
+    house.look_at(1_901).await;
+    assert_eq!(left(&house).await, [vec![3], vec![4]]);
+    // One whose event is gone is not sent any more, and says so.
+    let caller = Caller { principal: "somebody".into(), tenant: TENANT, user_name: None, scopes: Scopes::default() };
+    let tag = house.delivery.renderer.tag(&house.get("a")).await.expect("a tag");
+    let jti = tag.jti(log[2].event.id);
+    let refused = house.delivery.retry_dead_letters(&caller, "a", &json!({"jtis": [jti]})).await.expect_err("it is gone");
+    let detail = format!("jtis: the event of '{jti}' is no longer kept: it cannot be sent any more, only discarded.");
+    assert_eq!(refused, Error::new(ErrorKind::Gone, detail));
+    assert_eq!(house.delivery.retry_dead_letters(&caller, "a", &json!({})).await, Ok(json!({"retried": 0, "gone": 1})));
+    house.looks.lettered = None;
+    house.look_at(1_901).await;
+    assert_eq!(left(&house).await, [vec![0u64; 0], vec![]]);
 }

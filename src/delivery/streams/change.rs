@@ -5,11 +5,18 @@ use crate::base::id::{EventId, StreamId};
 use crate::base::limits;
 use crate::base::secret::Secret;
 use crate::delivery::seal::Unopened;
-use crate::delivery::stream::{Gap, Status, Stream};
+use crate::delivery::stream::{Gap, Method, Status, Stream};
 use crate::scim::error::{Error, ErrorKind, Result};
-use crate::store::ledger::RecordChange;
+use crate::store::ledger::{Life, PlaceSet, RecordChange};
 use crate::store::{StoreError, StoreErrorKind};
 use std::sync::Arc;
+
+/// The collection of the record that says how many streams there have been: each begins a life of its own.
+const LIVES: &str = "stream-lives";
+/// Its id.
+const LAST_LIFE: &str = "begun";
+/// Bits of an epoch that count the replays of a stream.
+const REPLAYS_BITS: u32 = 32;
 
 /// What a change of a stream comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,18 +32,45 @@ pub(in crate::delivery) fn not_found(id: &StreamId) -> Error {
 }
 
 impl Streams {
-    /// Keeps a new stream and returns it; the one that there is, if its id is taken.
+    /// Keeps a new stream and returns it; the one that there is, if its id is taken. Its life is one that no stream of this id has had:
+    /// what is kept of another one, and what others still do for that, is none of its own.
     pub(in crate::delivery) async fn create(&self, stream: Stream) -> Result<Arc<Stream>> {
-        self.load().await.map_err(|error| error.answer())?;
-        if self.get(&stream.id).is_none() {
-            // Places of one that had the same id, written after that was deleted, are none of this one's.
-            self.ledger.forget(&stream.id).await.map_err(|error| error.answer())?;
-            match self.write(&stream, None).await {
-                Err(error) if error.kind != StoreErrorKind::Stale => return Err(error.answer()),
-                _ => self.load().await.map_err(|error| error.answer())?,
+        // One at a time, so that they need not begin anew because of each other.
+        let _turn = self.beginning.lock().await;
+        for _ in 0..limits::STREAM_CHANGES {
+            self.load().await.map_err(|error| error.answer())?;
+            if let Some(known) = self.get(&stream.id) {
+                return Ok(known);
+            }
+            match self.begin(&stream).await {
+                Ok(()) => {}
+                Err(error) if error.kind == StoreErrorKind::Stale && !self.is_kept(&stream.id).await => {}
+                Err(error) if error.kind == StoreErrorKind::Stale => {
+                    self.load().await.map_err(|error| error.answer())?;
+                    let unreadable = || Error::new(ErrorKind::Internal, format!("Stream {} cannot be read.", stream.id));
+                    return self.get(&stream.id).ok_or_else(unreadable);
+                }
+                Err(error) => return Err(error.answer()),
             }
         }
-        self.get(&stream.id).ok_or_else(|| not_found(&stream.id))
+        Err(Error::new(ErrorKind::Unavailable, "Others make streams all the time; try again."))
+    }
+
+    /// Writes the record of a new stream and the number of its life together, and what is resolved in that life.
+    pub(super) async fn begin(&self, stream: &Stream) -> Result<(), StoreError> {
+        let lives = self.ledger.records(LIVES).await?.into_iter().find(|record| record.id == LAST_LIFE);
+        let unread = |error| StoreError::because(StoreErrorKind::Corrupt, "read the number of lives", error);
+        let begun: u64 = lives.as_ref().map_or(Ok(0), |lives| lives.body.parse()).map_err(unread)?;
+        let lives = RecordChange {
+            collection: LIVES,
+            id: LAST_LIFE.into(),
+            expected: lives.map(|lives| lives.revision),
+            body: Some((begun + 1).to_string()),
+        };
+        // Replays count on from there.
+        let stream = Stream { epoch: begun << REPLAYS_BITS, ..stream.clone() };
+        let life = Life { epoch: stream.epoch, places: PlaceSet::through(stream.start()) };
+        self.ledger.renew(vec![lives, record(&stream, None)?], &stream.id, Some(life)).await
     }
 
     /// Changes a stream, and returns it as it is then. 404 when there is none. `change` may run more than once.
@@ -68,12 +102,12 @@ impl Streams {
             let Some(before) = self.get(id) else { return Err(not_found(id)) };
             let expected = Some(before.revision);
             let change = RecordChange { collection: COLLECTION, id: id.to_string(), expected, body: None };
-            let written = self.ledger.write_records(vec![change]).await;
+            let written = self.ledger.renew(vec![change], id, None).await;
             self.load().await.map_err(|error| error.answer())?;
             match written {
                 Ok(()) => {
                     self.unpoke(id);
-                    return self.ledger.forget(id).await.map_err(|error| error.answer());
+                    return Ok(());
                 }
                 Err(error) if error.kind == StoreErrorKind::Stale => {}
                 Err(error) => return Err(error.answer()),
@@ -82,11 +116,17 @@ impl Streams {
         Err(Error::new(ErrorKind::Unavailable, "Others change the stream all the time; try again."))
     }
 
+    /// Removes what somebody who did not know yet has kept of a stream that is no more. If there is one of this id again it stays.
+    pub(in crate::delivery) async fn forget(&self, id: &StreamId) -> Result<(), StoreError> {
+        let none = RecordChange { collection: COLLECTION, id: id.to_string(), expected: None, body: None };
+        match self.ledger.renew(vec![none], id, None).await {
+            Err(error) if error.kind == StoreErrorKind::Stale => Ok(()),
+            forgotten => forgotten,
+        }
+    }
+
     async fn write(&self, stream: &Stream, expected: Option<u64>) -> Result<(), StoreError> {
-        let unwritable = |error| StoreError::because(StoreErrorKind::Corrupt, "write a stream", error);
-        let body = serde_json::to_string(stream).map_err(unwritable)?;
-        let change = RecordChange { collection: COLLECTION, id: stream.id.to_string(), expected, body: Some(body) };
-        self.ledger.write_records(vec![change]).await
+        self.ledger.write_records(vec![record(stream, expected)?]).await
     }
 
     /// Pauses a stream that cannot be delivered, if it is enabled and still in this epoch. Its events wait.
@@ -161,17 +201,40 @@ impl Streams {
         String::from_utf8(opened).map(|header| Some(Secret::new(header))).map_err(|_| Unopened)
     }
 
+    /// Whether a stream keeps its header as it was kept before there was a key for secrets.
+    pub(in crate::delivery) fn can_seal(&self, stream: &Stream) -> bool {
+        stream.push().and_then(|push| push.authorization.as_ref()).is_some_and(|kept| self.sealer.can_seal(kept))
+    }
+
+    /// Seals such a header.
+    pub(in crate::delivery) fn seal(&self, stream: &mut Stream) -> Result<Changed> {
+        let unreadable = |_| Error::new(ErrorKind::Internal, "The authorization header that is kept cannot be opened.");
+        let Some(header) = self.authorization(stream).map_err(unreadable)? else { return Ok(Changed::No) };
+        let sealed = self.reseal(stream, &header)?;
+        if let Method::Push(push) = &mut stream.method {
+            push.authorization = Some(sealed);
+        }
+        Ok(Changed::Yes)
+    }
+
     /// An `Authorization` header as a stream keeps it: as it is kept already, if it is the same.
     pub(in crate::delivery) fn reseal(&self, stream: &Stream, header: &Secret) -> Result<String> {
         if let Ok(Some(kept)) = self.authorization(stream)
             && kept == *header
             && let Some(sealed) = stream.push().and_then(|push| push.authorization.clone())
+            && !self.sealer.can_seal(&sealed)
         {
             return Ok(sealed);
         }
         let sealed = self.sealer.seal(&place_of_secret(&stream.id), header.expose().as_bytes());
         sealed.map_err(|_| Error::new(ErrorKind::Internal, "The server failed."))
     }
+}
+
+fn record(stream: &Stream, expected: Option<u64>) -> Result<RecordChange, StoreError> {
+    let unwritable = |error| StoreError::because(StoreErrorKind::Corrupt, "write a stream", error);
+    let body = serde_json::to_string(stream).map_err(unwritable)?;
+    Ok(RecordChange { collection: COLLECTION, id: stream.id.to_string(), expected, body: Some(body) })
 }
 
 /// A stream that is gone needs no change.

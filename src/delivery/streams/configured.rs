@@ -77,6 +77,11 @@ impl Delivery {
             let id = stream.id.clone();
             disabled.await.map_err(|error| StartFailure::Stream { stream: id, detail: error.detail })?;
         }
+        for stream in streams.iter().filter(|stream| self.streams.can_seal(stream)) {
+            let sealed = self.streams.change(&stream.id, |stream| self.streams.seal(stream)).await;
+            let id = stream.id.clone();
+            sealed.map_err(|error| StartFailure::Stream { stream: id, detail: error.detail })?;
+        }
         Ok(())
     }
 

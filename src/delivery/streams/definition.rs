@@ -133,9 +133,9 @@ impl Rules<'_> {
     }
 
     fn definition(&self, reader: &mut Reader<'_>) -> Option<Definition> {
-        let description = reader.text("description", limits::STREAM_DESCRIPTION_BYTES);
+        let description = reader.text("description", limits::STREAM_DESCRIPTION_CHARACTERS);
         let feeds = Self::feeds(reader);
-        let events_requested = reader.texts("events_requested", limits::STREAM_EVENTS);
+        let events_requested = reader.texts("events_requested", limits::STREAM_EVENTS, limits::STREAM_EVENT_CHARACTERS);
         let resource_types = self.resource_types(reader);
         let mode = reader.choice("mode", &[("notice", Mode::Notice), ("full", Mode::Full)]);
         let attributes = self.attributes(reader, resource_types.as_deref());
@@ -156,7 +156,9 @@ impl Rules<'_> {
     }
 
     fn feeds(reader: &mut Reader<'_>) -> Vec<String> {
-        let Some(feeds) = reader.texts("feeds", limits::STREAM_FEEDS) else { return vec![DEFAULT_FEED.to_owned()] };
+        let Some(feeds) = reader.texts("feeds", limits::STREAM_FEEDS, limits::STREAM_TEXT_CHARACTERS) else {
+            return vec![DEFAULT_FEED.to_owned()];
+        };
         if feeds.is_empty() || !feeds.iter().all(|feed| feed_exists(feed)) {
             reader.fault("feeds", format!("feeds that there are, at least one: there is {DEFAULT_FEED}"));
         }
@@ -164,7 +166,7 @@ impl Rules<'_> {
     }
 
     fn resource_types(&self, reader: &mut Reader<'_>) -> Option<Vec<String>> {
-        let names = reader.texts("resource_types", limits::RESOURCE_TYPES)?;
+        let names = reader.texts("resource_types", limits::RESOURCE_TYPES, limits::STREAM_TEXT_CHARACTERS)?;
         let known: Option<Vec<String>> =
             names.iter().map(|name| self.registry.by_name(name).map(|kind| kind.name.clone())).collect();
         match known {
@@ -187,7 +189,7 @@ impl Rules<'_> {
         reader.refuse_unknown("attributes.", lists, &["allow", "deny"]);
         let mut of = |member: &str, name: &str| -> Option<Vec<String>> {
             let mut within = Reader { object: lists, faults: Vec::new() };
-            let paths = within.texts(name, limits::STREAM_ATTRIBUTES);
+            let paths = within.texts(name, limits::STREAM_ATTRIBUTES, limits::PATH_BYTES);
             if !within.faults.is_empty() {
                 reader.fault(member, format!("a list of at most {} attribute paths", limits::STREAM_ATTRIBUTES));
             }
@@ -211,9 +213,7 @@ impl Rules<'_> {
     }
 
     fn algorithm(&self, reader: &mut Reader<'_>) -> Option<Algorithm> {
-        let has_secret = self.settings.signing_secret.is_some();
-        let names = Algorithm::ALL.into_iter().filter(|algorithm| has_secret || *algorithm != Algorithm::Hs256);
-        let names: Vec<(&str, Algorithm)> = names.map(|algorithm| (algorithm.name(), algorithm)).collect();
+        let names: Vec<(&str, Algorithm)> = self.settings.algorithms().map(|algorithm| (algorithm.name(), algorithm)).collect();
         reader.choice("alg", &names)
     }
 
@@ -303,8 +303,8 @@ fn is_header(text: &str) -> bool {
 
 fn push_lanes(reader: &mut Reader<'_>, lanes: Option<&Value>) -> Option<u8> {
     let Some(lanes) = lanes else { return Some(limits::STREAM_LANES_DEFAULT) };
-    let lanes = lanes.as_u64().and_then(|lanes| u8::try_from(lanes).ok());
-    let lanes = lanes.filter(|lanes| (1..=limits::STREAM_LANES).contains(lanes));
+    // JSON has one kind of number, which `2.0` is of too.
+    let lanes = (1..=limits::STREAM_LANES).find(|count| lanes.as_f64() == Some(f64::from(*count)));
     if lanes.is_none() {
         reader.fault("lanes", format!("a whole number from 1 to {}", limits::STREAM_LANES));
     }
@@ -313,8 +313,9 @@ fn push_lanes(reader: &mut Reader<'_>, lanes: Option<&Value>) -> Option<u8> {
 
 /// The `aud` of a stream: a text, or several (RFC 7519 §4.1.3).
 pub fn audience(value: &Value) -> Result<Vec<String>, Fault> {
-    let is_one =
-        |text: &String| (1..=limits::AUDIENCE_BYTES).contains(&text.len()) && (!text.contains(':') || Url::parse(text).is_ok());
+    // What has a colon is a URI (RFC 7519 §2 `StringOrURI`).
+    let is_name_or_uri = |text: &str| !text.contains(':') || is_reference(text) && Url::parse(text).is_ok();
+    let is_one = |text: &String| (1..=limits::AUDIENCE_CHARACTERS).contains(&text.chars().count()) && is_name_or_uri(text);
     let texts = match value {
         Value::String(text) => Some(vec![text.clone()]),
         Value::Array(values) => values.iter().map(|value| value.as_str().map(str::to_owned)).collect(),
@@ -349,25 +350,25 @@ impl<'a> Reader<'a> {
         self.object.get(name).filter(|value| !value.is_null())
     }
 
-    fn text(&mut self, name: &str, bytes: usize) -> Option<String> {
+    fn text(&mut self, name: &str, longest: usize) -> Option<String> {
         match self.present(name)? {
-            Value::String(text) if text.len() <= bytes => Some(text.clone()),
+            Value::String(text) if text.chars().count() <= longest => Some(text.clone()),
             _ => {
-                self.fault(name, format!("a text of at most {bytes} bytes"));
+                self.fault(name, format!("a text of at most {longest} characters"));
                 None
             }
         }
     }
 
     /// A list of texts, each of them once.
-    fn texts(&mut self, name: &str, most: usize) -> Option<Vec<String>> {
+    fn texts(&mut self, name: &str, most: usize, longest: usize) -> Option<Vec<String>> {
         let texts: Option<Vec<String>> = match self.present(name)? {
             Value::Array(values) if values.len() <= most => values.iter().map(|value| value.as_str().map(str::to_owned)).collect(),
             _ => None,
         };
-        let is_one = |text: &String| (1..=limits::PATH_BYTES).contains(&text.len());
+        let is_one = |text: &String| (1..=longest).contains(&text.chars().count());
         let Some(texts) = texts.filter(|texts| texts.iter().all(is_one)) else {
-            self.fault(name, format!("a list of at most {most} texts"));
+            self.fault(name, format!("a list of at most {most} texts of 1 to {longest} characters"));
             return None;
         };
         let mut once: Vec<String> = Vec::new();

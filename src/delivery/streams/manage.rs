@@ -5,7 +5,7 @@ use super::definition::{Authorization, Definition, Fault, Receiving, Rules, SUPP
 use super::letters::members;
 use super::start::Start;
 use super::view::{poll_url, supplied};
-use crate::auth::{Caller, Scope};
+use crate::auth::{Caller, Scope, is_principal};
 use crate::base::id::{EventId, StreamId};
 use crate::base::limits;
 use crate::delivery::Delivery;
@@ -72,7 +72,6 @@ impl Delivery {
         let patch = object_of(body)?;
         self.redefine(caller, id, base, patch, |stream| {
             let mut merged = supplied(stream);
-            let method = |object: &Object| object.get("delivery").and_then(|delivery| delivery.get("method")).cloned();
             if method(patch).is_some_and(|asked| Some(asked) != method(&merged)) {
                 merged.remove("delivery");
                 merged.remove("lanes");
@@ -238,7 +237,7 @@ impl Delivery {
         if status == Status::Enabled && stream.gap.is_some() {
             let places = PlaceSet::through(self.floor(stream.tenant()).await?);
             let (id, epoch) = (stream.id.clone(), stream.epoch);
-            self.resolve_one(Resolution { stream: id, epoch, places, dead: Vec::new(), settled: Vec::new() }).await?;
+            self.resolve_one(Resolution::of(id, epoch, places)).await?;
         }
         let changed = self.streams.change(&stream.id, |stream| {
             let before = stream.clone();
@@ -277,6 +276,14 @@ fn sees(caller: &Caller, stream: &Stream) -> bool {
     stream.tenant() == caller.tenant && (stream.owner == caller.principal || caller.may(Scope::Admin))
 }
 
+/// How a body says that a stream is to be delivered. Without a `delivery` it is polled (SSF-8.1.1.1-02), and null removes it.
+fn method(body: &Object) -> Option<&str> {
+    match body.get("delivery")? {
+        Value::Null => Some(super::definition::POLL),
+        delivery => delivery.get("method").and_then(Value::as_str),
+    }
+}
+
 fn object_of(body: &Value) -> Result<&Object> {
     body.as_object().ok_or_else(|| Error::invalid_syntax("The body must be a JSON object."))
 }
@@ -295,7 +302,7 @@ fn owner_of(caller: &Caller, owner: Option<&Value>) -> Result<String> {
     match owner {
         None => Ok(caller.principal.clone()),
         Some(Value::String(name)) if *name == caller.principal => Ok(name.clone()),
-        Some(Value::String(name)) if (1..=limits::PRINCIPAL_BYTES).contains(&name.len()) => {
+        Some(Value::String(name)) if is_principal(name) => {
             caller.needs(Scope::Admin)?;
             Ok(name.clone())
         }
@@ -324,11 +331,11 @@ fn may_remove(stream: &Stream) -> Result<()> {
 }
 
 fn text_of(object: &Object, name: &str) -> Result<Option<String>> {
-    let most = limits::STREAM_TEXT_BYTES;
+    let most = limits::STREAM_TEXT_CHARACTERS;
     match object.get(name) {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) if text.len() <= most => Ok(Some(text.clone())),
-        Some(_) => Err(Error::invalid_value(format!("{name}: expected a text of at most {most} bytes."))),
+        Some(Value::String(text)) if text.chars().count() <= most => Ok(Some(text.clone())),
+        Some(_) => Err(Error::invalid_value(format!("{name}: expected a text of at most {most} characters."))),
     }
 }
 

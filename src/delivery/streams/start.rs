@@ -116,11 +116,13 @@ impl Delivery {
     }
 
     /// Begins a stream again after an event or at a time: its events from there on are delivered once more, with the `jti`s they had, or
-    /// with fresh ones. Dead letters from there on are settled, for they are delivered with the rest.
+    /// with fresh ones. Nothing is passed over: where the stream has not come so far it begins where it is. Dead letters from there on
+    /// are settled, for they are delivered with the rest.
     pub async fn replay(&self, caller: &Caller, id: &str, body: &Value) -> Result<Arc<Stream>> {
         let stream = self.stream_of(caller, id)?;
         let (start, is_fresh) = replay_request(body)?;
-        let place = self.place_of_start(stream.tenant(), &start, &[Arc::clone(&stream)]).await?;
+        let asked = self.place_of_start(stream.tenant(), &start, &[Arc::clone(&stream)]).await?;
+        let place = asked.min(self.reached(&stream).await?);
         let letters = self.all_letters(&stream.id, place).await?;
         let replayed = self.streams.change(&stream.id, |stream| {
             stream.start = place.0;
@@ -137,11 +139,22 @@ impl Delivery {
         Ok(replayed)
     }
 
+    /// The place up to which a stream has been delivered everything; where it has been told of a gap, that lies behind it too.
+    async fn reached(&self, stream: &Stream) -> Result<Place> {
+        // In this order: what is kept in between is in the second.
+        let mut places = self.persister.unkept(&stream.id, stream.epoch);
+        let kept = self.ledger.resolved(&stream.id, stream.epoch).await.map_err(|error| error.answer())?;
+        places.merge(&kept.unwrap_or_default());
+        places.insert_range(Place(1), stream.start());
+        let floor = if stream.gap.is_some() { self.floor(stream.tenant()).await? } else { Place::default() };
+        Ok(places.cursor().max(floor))
+    }
+
     /// Settles these letters where they are still as they were: one that has come in the new life stays.
     async fn settle_after(&self, id: &StreamId, epoch: u64, place: Place, before: &[DeadLetter]) -> Result<()> {
         let letters = self.all_letters(id, place).await?;
         let settled = letters.iter().filter(|letter| before.contains(letter)).map(|letter| letter.place).collect();
-        let resolution = Resolution { stream: id.clone(), epoch, places: PlaceSet::through(place), dead: Vec::new(), settled };
+        let resolution = Resolution { settled, ..Resolution::of(id.clone(), epoch, PlaceSet::through(place)) };
         self.resolve_one(resolution).await
     }
 

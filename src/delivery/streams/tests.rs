@@ -8,17 +8,22 @@ use crate::base::secret::{Secret, SystemEntropy};
 use crate::delivery::stream::{Gap, Status};
 use crate::delivery::{Delivery, Parts, Settings};
 use crate::scim::error::ErrorKind;
-use crate::store::Place;
 use crate::store::ledger::{DeadLetter, PlaceSet, RecordChange, Resolution, Trim};
 use crate::store::tests::{Fixture, on_every_backend};
+use crate::store::{Place, StoreErrorKind};
 use serde_json::{Value, json};
 
 on_every_backend!(
     a_record_that_cannot_be_read_leaves_the_others_alone,
     changes_that_meet_are_both_made,
+    headers_that_were_kept_before_there_was_a_key_are_sealed_with_it,
     a_stream_that_is_made_anew_has_no_places,
+    of_two_who_make_a_stream_one_does_and_takes_nothing_from_it,
+    a_letter_that_is_discarded_meanwhile_is_not_marked,
     the_configuration_has_its_way_and_a_stream_its_place,
     dead_letters_are_listed_retried_and_discarded,
+    what_a_request_says_is_as_it_is_described,
+    a_replay_passes_over_nothing,
     a_replay_begins_a_new_life,
     what_is_no_longer_kept_is_gone_and_a_gap_is_passed_over,
     a_verification_is_answered,
@@ -63,6 +68,24 @@ async fn a_record_that_cannot_be_read_leaves_the_others_alone(store: Fixture) {
     assert_eq!(known, [stream.id.to_string(), "later".into()]);
 }
 
+async fn headers_that_were_kept_before_there_was_a_key_are_sealed_with_it(store: Fixture) {
+    let before = delivery(&store, Settings::default());
+    let header = "Bearer a-secret-of-the-receiver";
+    let push = json!({"method": "urn:ietf:rfc:8935", "endpoint_url": "https://receiver.example/", "authorization_header": header});
+    let stream = made(&before, json!({"delivery": push})).await;
+    let kept = async || store.backend.ledger.records(COLLECTION).await.expect("records")[0].body.clone();
+    let encoded = |text: &str| base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, text);
+    let shows = |body: &str| body.contains(header) || body.contains(&encoded(header)) || body.contains("plain:");
+    assert!(shows(&kept().await));
+    let after = delivery(&store, Settings { secrets_key: Some(Secret::new("key")), ..Settings::default() });
+    let running = after.start().await.expect("it starts");
+    assert!(!shows(&kept().await));
+    let sealed = after.streams.get(&stream.id).expect("the stream");
+    let opened = after.streams.authorization(&sealed).expect("it opens").expect("a header");
+    assert_eq!(opened.expose(), header);
+    running.stop().await;
+}
+
 async fn changes_that_meet_are_both_made(store: Fixture) {
     // Two nodes on one ledger: neither sees the other's change before it makes its own.
     let (one, other) = (delivery(&store, Settings::default()), delivery(&store, Settings::default()));
@@ -84,18 +107,73 @@ async fn changes_that_meet_are_both_made(store: Fixture) {
 async fn a_stream_that_is_made_anew_has_no_places(store: Fixture) {
     let delivery = delivery(&store, Settings::default());
     let blank = |start| delivery.blank(id("named"), "ann".into(), crate::delivery::stream::Origin::Feed, Place(start));
-    delivery.streams.create(blank(0)).await.expect("made");
+    let first = delivery.streams.create(blank(0)).await.expect("made");
     let again = delivery.streams.create(blank(7)).await.expect("there");
     assert_eq!(again.start, 0);
     let ledger = &store.backend.ledger;
-    let resolution =
-        Resolution { stream: id("named"), epoch: 0, places: PlaceSet::through(Place(5)), dead: vec![letter(3)], settled: vec![] };
+    let late = || Resolution { dead: vec![letter(3)], ..Resolution::of(id("named"), first.epoch, PlaceSet::through(Place(5))) };
+    let resolve = async || ledger.resolve(vec![late()]).await.expect("an answer").remove(0).map_err(|error| error.kind);
+    let resolved = async |epoch| ledger.resolved(&id("named"), epoch).await.expect("places");
+    let letters = async || ledger.dead_letters(&id("named"), Place(0), 9, false).await.expect("letters").total;
+    resolve().await.expect("kept");
     delivery.delete_stream(&caller("ann"), "named").await.expect("removed");
-    // A worker that did not know yet.
-    ledger.resolve(vec![resolution]).await.expect("an answer").remove(0).expect("kept");
-    delivery.streams.create(blank(7)).await.expect("made");
-    assert_eq!(ledger.resolved(&id("named"), 0).await.expect("places"), None);
-    assert_eq!(ledger.dead_letters(&id("named"), Place(0), 9, false).await.expect("letters").total, 0);
+    assert_eq!((resolved(first.epoch).await, letters().await), (None, 0));
+    // A worker that did not know yet, before it is made anew and after that.
+    resolve().await.expect("kept");
+    let anew = delivery.streams.create(blank(7)).await.expect("made");
+    assert!(anew.epoch > first.epoch);
+    assert_eq!(resolve().await, Err(StoreErrorKind::Stale));
+    assert_eq!((resolved(anew.epoch).await, letters().await), (Some(PlaceSet::through(Place(7))), 0));
+    // What others find when they think that it is no more.
+    delivery.streams.forget(&id("named")).await.expect("nothing to do");
+    assert_eq!(resolved(anew.epoch).await, Some(PlaceSet::through(Place(7))));
+}
+
+async fn of_two_who_make_a_stream_one_does_and_takes_nothing_from_it(store: Fixture) {
+    let (one, other) = (delivery(&store, Settings::default()), delivery(&store, Settings::default()));
+    let blank = |start| one.blank(id("named"), "ann".into(), crate::delivery::stream::Origin::Feed, Place(start));
+    let made = one.streams.create(blank(0)).await.expect("made");
+    let dead = vec![letter(3)];
+    let kept = Resolution { dead, ..Resolution::of(id("named"), made.epoch, PlaceSet::through(Place(5))) };
+    let ledger = &store.backend.ledger;
+    ledger.resolve(vec![kept]).await.expect("an answer").remove(0).expect("kept");
+    // The other has looked before it was there.
+    let late = other.streams.begin(&blank(7)).await.map_err(|error| error.kind);
+    assert_eq!(late, Err(StoreErrorKind::Stale));
+    assert_eq!(other.streams.create(blank(7)).await, Ok(Arc::clone(&made)));
+    let resolved = ledger.resolved(&id("named"), made.epoch).await.expect("places");
+    assert_eq!(resolved, Some(PlaceSet::through(Place(5))));
+    assert_eq!(ledger.dead_letters(&id("named"), Place(0), 9, false).await.expect("letters").total, 1);
+    // Many at once are all made, each with a life of its own.
+    let names: Vec<StreamId> = (0..20).map(|number| id(&format!("s{number}"))).collect();
+    let making = names.iter().enumerate().map(|(number, name)| {
+        let node = if number % 2 == 0 { &one } else { &other };
+        node.streams.create(Stream { id: name.clone(), ..blank(0) })
+    });
+    let made = futures_util::future::join_all(making).await;
+    let lives: std::collections::BTreeSet<u64> = made.into_iter().map(|made| made.expect("made").epoch).collect();
+    assert_eq!(lives.len(), 20);
+}
+
+async fn a_letter_that_is_discarded_meanwhile_is_not_marked(store: Fixture) {
+    let delivery = delivery(&store, Settings::default());
+    let ann = caller("ann");
+    let stream = made(&delivery, json!({})).await;
+    let tag = delivery.renderer.tag(&stream).await.expect("a tag");
+    let jtis = json!([tag.jti(letter(1).event)]);
+    for _ in 0..8 {
+        let refused = Resolution { dead: vec![letter(1)], ..Resolution::of(stream.id.clone(), stream.epoch, PlaceSet::default()) };
+        store.backend.ledger.resolve(vec![refused]).await.expect("an answer").remove(0).expect("kept");
+        // Both look before either writes.
+        let (discard, all) = (json!({"jtis": jtis, "reason": "seen"}), json!({}));
+        let (discarded, retried) = tokio::join!(
+            delivery.discard_dead_letters(&ann, stream.id.as_str(), &discard),
+            delivery.retry_dead_letters(&ann, stream.id.as_str(), &all),
+        );
+        assert_eq!((discarded, retried.is_ok()), (Ok(json!({"discarded": 1})), true));
+        let left = store.backend.ledger.dead_letters(&stream.id, Place(0), 9, false).await.expect("letters").letters;
+        assert_eq!(left, []);
+    }
 }
 
 fn configured(name: &str, body: &Value, store: &Fixture) -> Configured {
@@ -164,7 +242,7 @@ async fn dead_letters_are_listed_retried_and_discarded(store: Fixture) {
     let stream = made(&delivery, json!({})).await;
     let id = stream.id.as_str();
     let dead: Vec<DeadLetter> = (1..=5).map(letter).collect();
-    let resolution = Resolution { stream: stream.id.clone(), epoch: 0, places: PlaceSet::through(Place(9)), dead, settled: vec![] };
+    let resolution = Resolution { dead, ..Resolution::of(stream.id.clone(), 0, PlaceSet::through(Place(9))) };
     store.backend.ledger.resolve(vec![resolution]).await.expect("an answer").remove(0).expect("kept");
     let tag = delivery.renderer.tag(&stream).await.expect("a tag");
     let jti = |place: u64| tag.jti(EventId(uuid::Uuid::from_u128(place.into())));
@@ -191,6 +269,37 @@ async fn dead_letters_are_listed_retried_and_discarded(store: Fixture) {
     assert_eq!(waiting().await, [3, 4, 5]);
 }
 
+async fn what_a_request_says_is_as_it_is_described(store: Fixture) {
+    let delivery = delivery(&store, Settings::default());
+    let ann = caller("ann");
+    let push = json!({"delivery": {"method": "urn:ietf:rfc:8935", "endpoint_url": "https://r.example/a"}, "owner": "ben.1_-"});
+    let stream = made(&delivery, push).await;
+    let id = stream.id.as_str();
+    assert_eq!((stream.owner.as_str(), stream.push().is_some()), ("ben.1_-", true));
+    // Null removes how it is delivered, and with it what is said of pushes: without any it is polled.
+    let polled = delivery.patch_stream(&ann, id, "", &json!({"delivery": null})).await.expect("changed");
+    assert_eq!(polled.method, crate::delivery::stream::Method::Poll);
+    // Characters count, not bytes.
+    let longest = "ü".repeat(limits::STREAM_TEXT_CHARACTERS);
+    delivery.verify_stream(&ann, id, &json!({"state": longest})).await.expect("asked");
+    let paused = delivery.set_stream_status(&ann, id, &json!({"status": "paused", "reason": longest})).await.expect("paused");
+    assert_eq!(paused.reason, Some(longest.clone()));
+    let longer = format!("{longest}x");
+    let detail = |refused: crate::scim::error::Result<Arc<Stream>>| refused.expect_err("refused").detail;
+    let reason = delivery.set_stream_status(&ann, id, &json!({"status": "paused", "reason": longer})).await;
+    assert_eq!(detail(reason), "reason: expected a text of at most 1024 characters.");
+    for name in ["", "two words", "a:b", "ünal", &"x".repeat(limits::PRINCIPAL_BYTES + 1)] {
+        let owned = delivery.create_stream(&ann, &json!({"owner": name})).await;
+        assert_eq!(detail(owned), "owner: expected the name of a principal.", "{name}");
+    }
+    for after in ["", "+1", " 1", "-1", "1.0", "x"] {
+        let refused = delivery.dead_letters(&ann, id, Some(after), None).await.expect_err("refused");
+        assert_eq!(refused.detail, "after: expected the 'next' of the page before.", "{after}");
+    }
+    let beyond = delivery.dead_letters(&ann, id, Some("99999999999999999999999"), None).await;
+    assert_eq!(beyond, Ok(json!({"total": 0, "letters": []})));
+}
+
 async fn events(store: &Fixture, count: u64) {
     for number in 1..=count {
         store.happens(0, i64::try_from(number).expect("small") * 1_000, &format!("u{number}")).await;
@@ -198,6 +307,20 @@ async fn events(store: &Fixture, count: u64) {
 }
 
 /// 9967-5-06
+/// I5: who asks for the last hour of a stream that is two hours behind gets both.
+async fn a_replay_passes_over_nothing(store: Fixture) {
+    store.given(&["a", "b", "c"], &[]).await;
+    let delivery = delivery(&store, Settings::default());
+    let stream = made(&delivery, json!({})).await;
+    assert_eq!(stream.start, 3);
+    store.happens(0, 5_000, "d").await;
+    let path = stream.id.as_str();
+    for body in [json!({"since": "9999-12-31T23:59:59Z"}), json!({"since": "9999-12-31T23:59:59Z", "fresh": true})] {
+        let replayed = delivery.replay(&caller("ann"), path, &body).await.expect("replayed");
+        assert_eq!(replayed.start, 3, "what it has not been delivered comes first");
+    }
+}
+
 async fn a_replay_begins_a_new_life(store: Fixture) {
     let delivery = delivery(&store, Settings::default());
     events(&store, 4).await;
@@ -206,7 +329,7 @@ async fn a_replay_begins_a_new_life(store: Fixture) {
     let ledger = &store.backend.ledger;
     let reading = ledger.read(Tenant(0), Place(0), 9).await.expect("the log");
     let dead = vec![letter(1), letter(3)];
-    let resolution = Resolution { stream: stream.id.clone(), epoch: 0, places: PlaceSet::through(Place(4)), dead, settled: vec![] };
+    let resolution = Resolution { dead, ..Resolution::of(stream.id.clone(), 0, PlaceSet::through(Place(4))) };
     ledger.resolve(vec![resolution]).await.expect("an answer").remove(0).expect("kept");
     // After the second event, by the jti that the stream itself gave it.
     let jti = delivery.renderer.tag(&stream).await.expect("a tag").jti(reading.events[1].event.id);

@@ -4,6 +4,7 @@ use super::message::{self, reference};
 use super::operation;
 use super::schema::{self, Direction};
 use super::{parameter, paths};
+use crate::delivery::stream::Algorithm;
 use crate::http::Surface;
 use crate::scim::schema::{RESOURCE_TYPE, Registry, ResourceType, SCHEMA, SERVICE_PROVIDER_CONFIG};
 use serde_json::{Map, Value, json};
@@ -14,6 +15,8 @@ use std::sync::Arc;
 pub(super) struct Source<'a> {
     pub(super) registry: &'a Registry,
     pub(super) surface: &'a Surface,
+    /// Those that a stream's events can be signed with.
+    pub(super) algorithms: Vec<Algorithm>,
 }
 
 impl Source<'_> {
@@ -36,7 +39,7 @@ pub(super) fn document(source: &Source<'_>) -> Value {
         json!({"name": paths::SEVERAL, "description": "Requests over every resource type."}),
         json!({"name": paths::EVENTS, "description": "Every committed change, in order (RFC 9967)."}),
         json!({"name": paths::DISCOVERY, "description": "What this server is and can do. Needs no key."}),
-        json!({"name": paths::SERVER, "description": "Health, and this document. Needs no key."}),
+        json!({"name": paths::SERVER, "description": "Health, metrics, and this document."}),
     ]);
     json!({
         "openapi": "3.1.0",
@@ -86,7 +89,7 @@ fn schemas(source: &Source<'_>) -> Map<String, Value> {
         schemas["Schema"]["properties"]["attributes"]["items"] = reference("SchemaAttribute");
     }
     schemas.extend(message::all(&source.surface.limits));
-    schemas.extend(super::streams::messages());
+    schemas.extend(super::streams::messages(source));
     schemas.extend(super::feeds::messages());
     schemas
 }

@@ -5,6 +5,7 @@ use super::message::{exactly, list, reference};
 use super::operation::Operation;
 use super::paths::{EVENTS, add};
 use crate::base::limits;
+use crate::delivery::DEFAULT_FEED;
 use crate::http::feeds::{FEED, FEED_STREAM};
 use serde_json::{Map, Value, json};
 
@@ -15,30 +16,33 @@ pub(super) const NAMES: [&str; 4] = ["Feed", "FeedEntry", "FeedStream", "PollAns
 pub(super) fn paths(source: &Source<'_>, paths: &mut Map<String, Value>) {
     let listed = Operation::new(EVENTS, "listFeeds", "List feeds").answers(200, "Every feed.", &reference("FeedList"), &[]);
     add(paths, source.at("/Events/Feeds"), [("get", listed)]);
-    let read = with_id("readFeed", "Read a feed", &json!("default"), "The feed.")
+    let read = feed_of("readFeed", "Read a feed")
         .takes(&["startIndex", "count", "cursor"])
         .answers(200, "The feed, with a page of its resources.", &reference("Feed"), &[])
         .failures(&[404]);
     add(paths, source.at("/Events/Feeds/{id}"), [("get", read)]);
-    let streamed = with_id("readStream", "Read events after one of them", &json!("default"), "The feed.")
+    let last = json!({
+        "name": "Last-Event-ID", "in": "header", "required": false, "schema": {"type": "string"},
+        "description": "Where a client was that connects again for Server-Sent Events; nothing elsewhere.",
+    });
+    let streamed = feed_of("readStream", "Read events after one of them")
         .about("With `Accept: text/event-stream` each event comes as it happens: `id` is its `jti`, and `Last-Event-ID` goes before `after`.")
         .takes(&["after", "limit", "format", "wait"])
+        .parameter(last)
         .answers(200, "Events, oldest first.", &reference("FeedStream"), &[])
         .answers_in("text/event-stream", 200, "Events, oldest first.", &json!({"type": "string"}), &[])
         .failures(&[404, 410]);
-    let polled = poll(with_id("pollFeed", "Poll a feed (RFC 8936)", &json!("default"), "The feed."))
+    let polled = poll(feed_of("pollFeed", "Poll a feed (RFC 8936)"))
         .about("Each caller has a stream of its own of each feed, which its first poll makes.");
     add(paths, source.at("/Events/Feeds/{id}/Stream"), [("get", streamed), ("post", polled)]);
-    let polled = poll(with_id("pollStream", "Poll a stream (RFC 8936)", &Value::Null, "The stream's `stream_id`."));
+    let polled = poll(super::streams::stream("pollStream", "Poll a stream (RFC 8936)"));
     add(paths, source.at("/Events/Streams/{id}/Poll"), [("post", polled)]);
 }
 
-fn with_id(id: &str, summary: &str, example: &Value, text: &str) -> Operation {
-    let schema = json!({"type": "string", "minLength": 1});
-    let mut parameter = json!({"name": "id", "in": "path", "required": true, "schema": schema, "description": text});
-    if !example.is_null() {
-        parameter["example"] = example.clone();
-    }
+/// An operation on one feed.
+fn feed_of(id: &str, summary: &str) -> Operation {
+    let schema = json!({"type": "string", "enum": [DEFAULT_FEED]});
+    let parameter = json!({"name": "id", "in": "path", "required": true, "schema": schema, "description": "The feed."});
     Operation::new(EVENTS, id, summary).parameter(parameter)
 }
 

@@ -33,7 +33,8 @@ pub(super) struct OpenApi(OnceLock<Asset>);
 /// `/openapi.json`.
 pub(super) async fn openapi(State(context): State<Arc<Context>>, headers: HeaderMap) -> Response {
     let made = || {
-        let source = Source { registry: context.engine.registry(), surface: &context.surface };
+        let algorithms = context.delivery.algorithms();
+        let source = Source { registry: context.engine.registry(), surface: &context.surface, algorithms };
         Asset::new(document(&source).to_string().into(), "application/json")
     };
     context.openapi.0.get_or_init(made).answer(headers.get(header::IF_NONE_MATCH))

@@ -30,7 +30,7 @@ pub(super) fn all(source: &Source<'_>) -> Map<String, Value> {
     super::streams::paths(source, &mut paths);
     of_keys(source, &mut paths);
     of_discovery(source, &mut paths);
-    of_server(&mut paths);
+    of_server(source, &mut paths);
     paths
 }
 
@@ -210,6 +210,7 @@ fn of_keys(source: &Source<'_>, paths: &mut Map<String, Value>) {
         .about("A new key is published at once. It signs half an hour later, when every copy of the JWK Set has it; with `now`, at once.")
         .body(&reference("KeyRotation"), &examples)
         .answers(200, all, &keys, &[])
+        .links_at(200, "/Resources/0/kid", &["retireKey".to_owned()])
         .failures(&[403, 409]);
     add(paths, source.at("/Events/Keys/Rotate"), [("post", rotated)]);
     let kid = json!({
@@ -253,7 +254,12 @@ fn of_discovery(source: &Source<'_>, paths: &mut Map<String, Value>) {
 }
 
 /// Outside the base path.
-fn of_server(paths: &mut Map<String, Value>) {
+fn of_server(source: &Source<'_>, paths: &mut Map<String, Value>) {
+    let begun = if source.surface.metrics_public { Operation::public } else { Operation::new };
+    let watched = begun(SERVER, "metrics", "What happens, counted")
+        .about("Prometheus' text format 0.0.4. It needs the scope `admin`, unless the server is configured to tell anybody.")
+        .answers_in("text/plain", 200, "Every metric.", &json!({"type": "string"}), &["Cache-Control"]);
+    add(paths, "/metrics".into(), [("get", watched)]);
     let health = reference("Health");
     let json = "application/json";
     add(

@@ -1,4 +1,6 @@
 use super::document::{Source, document};
+use crate::base::limits;
+use crate::delivery::stream::Algorithm;
 use crate::http::{Page, Surface, router, router::table, tests::context};
 use crate::scim::schema::Registry;
 use crate::scim::schema::load::{SchemaFile, load};
@@ -11,7 +13,7 @@ use tower::ServiceExt;
 
 fn described(base_path: &str) -> Value {
     let surface = Surface { base_path: base_path.into(), ..Surface::default() };
-    document(&Source { registry: &Registry::builtin(), surface: &surface })
+    document(&Source { registry: &Registry::builtin(), surface: &surface, algorithms: Algorithm::ALL.into() })
 }
 
 async fn send(surface: &Surface, method: &str, uri: &str, headers: &[(&str, &str)]) -> Response<Body> {
@@ -44,8 +46,8 @@ async fn the_document_and_the_router_have_the_same_paths_and_methods() {
         let document = described(base_path);
         let paths = document["paths"].as_object().expect("paths");
         let mut expected: BTreeSet<String> = paths.keys().cloned().collect();
-        // What watches the server and the files of the page are no part of the interface.
-        expected.extend(["/docs/{file}".into(), "/metrics".into()]);
+        // The files of the page are no part of the interface.
+        expected.insert("/docs/{file}".into());
         if !base_path.is_empty() {
             // The same as with a slash at its end.
             expected.insert(base_path.into());
@@ -106,6 +108,7 @@ fn every_path_is_described() {
     /Users/.search post
     /Users/{id} get put patch delete
     /health get
+    /metrics get
     /openapi.json get
     /ready get
     ");
@@ -135,7 +138,8 @@ fn every_reference_and_every_link_leads_somewhere() {
     let ids: Vec<&str> = operations().filter_map(|(_, operation)| operation["operationId"].as_str()).collect();
     assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "each operation has its own name");
     for (_, operation) in operations() {
-        for (linked, _) in operation["responses"]["201"]["links"].as_object().into_iter().flatten() {
+        let answers = operation["responses"].as_object().into_iter().flatten();
+        for (linked, _) in answers.flat_map(|(_, answer)| answer["links"].as_object().into_iter().flatten()) {
             assert!(ids.contains(&linked.as_str()), "{linked}");
         }
     }
@@ -151,7 +155,8 @@ fn a_type_from_a_file_is_described_by_its_schema() {
     let files = [("schema.json", schema), ("type.json", kind)]
         .map(|(name, value)| SchemaFile { name: name.into(), text: value.to_string() });
     let Ok(loaded) = load(&files) else { panic!("the files are read") };
-    let document = document(&Source { registry: &loaded.registry, surface: &Surface::default() });
+    let source = Source { registry: &loaded.registry, surface: &Surface::default(), algorithms: Vec::new() };
+    let document = document(&source);
     let code = loaded.registry.by_name("Error").expect("the type").code.0;
     // The name is one of the protocol's messages too.
     let sent = &document["components"]["schemas"][format!("Error-{code}Request")];
@@ -163,6 +168,47 @@ fn a_type_from_a_file_is_described_by_its_schema() {
     assert_eq!(body["schema"]["$ref"], format!("#/components/schemas/Error-{code}Request"));
     assert_eq!(body["examples"]["Example"]["value"], json!({"schemas": ["urn:example:Badge"], "colour": "example"}));
     assert_eq!(created["operationId"], format!("createError-{code}"));
+}
+
+#[test]
+fn what_a_stream_takes_is_described_as_it_is_here() {
+    let registry = Registry::builtin();
+    let surface = Surface::default();
+    let source = Source { registry: &registry, surface: &surface, algorithms: vec![Algorithm::EdDsa] };
+    let schemas = &document(&source)["components"]["schemas"];
+    for name in ["StreamCreateRequest", "StreamReplaceRequest"] {
+        let [push, poll] = [0, 1].map(|way| &schemas[name]["anyOf"][way]);
+        assert_eq!((&push["required"], &poll["required"]), (&json!(["delivery"]), &json!([])), "{name}");
+        assert_eq!(push["properties"]["delivery"]["required"], json!(["method", "endpoint_url"]), "{name}");
+        assert_eq!(poll["properties"]["lanes"], json!({"type": "null"}), "{name}");
+        for way in [push, poll] {
+            assert_eq!(way["additionalProperties"], json!(false), "{name}");
+            let one = |member: &str| &way["properties"][member]["anyOf"][0];
+            assert_eq!(one("alg")["enum"], json!(["EdDSA"]), "{name}");
+            assert_eq!(one("resource_types")["items"]["enum"], json!(["User", "Group"]), "{name}");
+            assert_eq!(one("description")["maxLength"], limits::STREAM_DESCRIPTION_CHARACTERS, "{name}");
+        }
+    }
+    // What the server says may be repeated; what is said once only may not.
+    let members = |name: &str| schemas[name]["anyOf"][0]["properties"].as_object().expect("members").clone();
+    let (created, replaced) = (members("StreamCreateRequest"), members("StreamReplaceRequest"));
+    assert!(["start", "owner", "aud"].iter().all(|name| created.contains_key(*name) && created[*name]["readOnly"].is_null()));
+    let repeated: Vec<&str> =
+        replaced.iter().filter(|(_, member)| member["readOnly"] == true).map(|(name, _)| name.as_str()).collect();
+    let ours = schemas["Stream"]["properties"].as_object().expect("members").keys().map(String::as_str);
+    let ours: Vec<&str> = ours.filter(|name| !created.contains_key(*name) || ["owner", "aud"].contains(name)).collect();
+    assert_eq!(repeated, ours);
+}
+
+#[test]
+fn metrics_need_a_credential_unless_anybody_may_see_them() {
+    let security = |metrics_public| {
+        let surface = Surface { metrics_public, ..Surface::default() };
+        let source = Source { registry: &Registry::builtin(), surface: &surface, algorithms: Vec::new() };
+        document(&source)["paths"]["/metrics"]["get"].clone()
+    };
+    assert!(security(false)["security"].is_null() && security(false)["responses"]["401"].is_object());
+    assert_eq!((&security(true)["security"], &security(true)["responses"]["401"]), (&json!([]), &Value::Null));
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The event log, and what delivery keeps beside it: records, the places that each stream has resolved, dead letters.
 
 mod places;
+mod time;
 
 use super::Result;
 use crate::base::clock::Timestamp;
@@ -73,10 +74,35 @@ pub struct Resolution {
     pub epoch: u64,
     /// Everything that is known to be resolved: acknowledged, dead, or not the stream's. Merged with what is kept.
     pub places: PlaceSet,
-    /// Dead letters that are new or have changed.
-    pub dead: Vec<DeadLetter>,
     /// Places whose dead letters are settled: delivered after all, or discarded.
     pub settled: Vec<Place>,
+    /// Dead letters that have changed. One that somebody has settled meanwhile stays so.
+    pub changed: Vec<DeadLetter>,
+    /// Places whose dead letters are to be delivered once more, where there are any still.
+    pub retried: Vec<Place>,
+    /// Dead letters that are new, or of an event that was refused once more in its turn.
+    pub dead: Vec<DeadLetter>,
+}
+
+impl Resolution {
+    /// Places that a stream has resolved, of which nothing came that is to be noted.
+    pub fn of(stream: StreamId, epoch: u64, places: PlaceSet) -> Self {
+        Self { stream, epoch, places, settled: Vec::new(), changed: Vec::new(), retried: Vec::new(), dead: Vec::new() }
+    }
+
+    /// How many rows it takes to keep it.
+    pub fn rows(&self) -> usize {
+        1 + self.settled.len() + self.changed.len() + self.retried.len() + self.dead.len()
+    }
+}
+
+/// The life with which a stream begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// Above that of every life which a stream of this id has had.
+    pub epoch: u64,
+    /// What is none of its own: the places before its beginning.
+    pub places: PlaceSet,
 }
 
 /// An event that a stream's receiver refused for good.
@@ -130,7 +156,12 @@ pub trait Ledger: Send + Sync + fmt::Debug {
     async fn place_of(&self, tenant: Tenant, event: EventId) -> Result<Option<Place>>;
 
     /// The place before the first event that is kept and not from before a time; the last place when every event is.
-    async fn place_before(&self, tenant: Tenant, time: Timestamp) -> Result<Place>;
+    ///
+    /// It is found by halving, with some dozen readings of one event however long the log is: events are in the order of time but for
+    /// those that are committed together. Where a clock was set back between them it is a place at which the log passes the time.
+    async fn place_before(&self, tenant: Tenant, time: Timestamp) -> Result<Place> {
+        time::place_before(self, tenant, time).await
+    }
 
     /// Wakes when the log may have grown. Only a hint: read the log to know. Its value is a place that the log has reached.
     fn wake(&self) -> watch::Receiver<u64>;
@@ -161,8 +192,14 @@ pub trait Ledger: Send + Sync + fmt::Debug {
     /// The dead letters of a stream after a place, at most so many; those to be delivered once more alone, if so asked.
     async fn dead_letters(&self, stream: &StreamId, after: Place, limit: usize, retry_only: bool) -> Result<DeadLetters>;
 
-    /// Removes what is kept of a stream that is no more: its places and dead letters.
-    async fn forget(&self, stream: &StreamId) -> Result<()>;
+    /// Removes dead letters, whatever their stream: those of events up to a place, the first of them first, and then those that died
+    /// before a time, the oldest first; together at most so many. Returns how many.
+    async fn trim_letters(&self, trim: Trim) -> Result<usize>;
+
+    /// Changes records, as [`write_records`](Self::write_records) does, and with them a stream of this id begins or, without a life, is
+    /// no more; all or none. The places and dead letters that were kept under this id are gone. What comes of an older life after a
+    /// new one has begun is stale.
+    async fn renew(&self, changes: Vec<RecordChange>, stream: &StreamId, life: Option<Life>) -> Result<()>;
 }
 
 /// The part of the log that a store has read: at most `limit` events, in order, and the one behind them if it has that too. `head` is

@@ -5,7 +5,7 @@ use super::letters::letter;
 use super::resolutions::stream;
 use crate::base::clock::Timestamp;
 use crate::base::id::Tenant;
-use crate::store::ledger::{PlaceSet, RecordChange, Resolution, Trim};
+use crate::store::ledger::{Life, PlaceSet, RecordChange, Resolution, Trim};
 use crate::store::{Ledger, Place, Result};
 use proptest::prelude::*;
 use std::fmt::Debug;
@@ -17,7 +17,8 @@ enum Step {
     Trim { through: u64, before: i64, limit: usize },
     Write(Vec<RecordChange>),
     Resolve(Vec<Resolution>),
-    Forget(usize),
+    Renew { stream: usize, change: RecordChange, life: Option<(u64, u64)> },
+    TrimLetters { through: u64, before: i64, limit: usize },
     Read { tenant: u32, after: u64, limit: usize },
     PlaceBefore { tenant: u32, time: i64 },
     Kept { stream: usize, epoch: u64 },
@@ -42,13 +43,15 @@ fn resolution() -> impl Strategy<Value = Resolution> {
     let ranges = proptest::collection::vec((1u64..30, 0u64..4), 0..4);
     let dead = proptest::collection::vec((1u64..20, any::<bool>()), 0..3);
     let settled = proptest::collection::vec((1u64..20).prop_map(Place), 0..3);
-    (0..STREAMS.len(), 0u64..3, 0u64..10, ranges, dead, settled).prop_map(|(which, epoch, cursor, ranges, dead, settled)| {
+    let (letters, change) = ((dead.clone(), dead, settled.clone(), settled), (0..STREAMS.len(), 0u64..3, 0u64..10));
+    (change, ranges, letters).prop_map(|((which, epoch, cursor), ranges, (dead, changed, settled, retried))| {
         let mut places = PlaceSet::through(Place(cursor));
         for (first, more) in ranges {
             places.insert_range(Place(first), Place(first + more));
         }
-        let dead = dead.into_iter().map(|(place, retry)| letter(place, retry)).collect();
-        Resolution { stream: stream(STREAMS[which]), epoch, places, dead, settled }
+        let letters = |all: Vec<(u64, bool)>| all.into_iter().map(|(place, retry)| letter(place, retry)).collect();
+        let (dead, changed) = (letters(dead), letters(changed));
+        Resolution { settled, changed, retried, dead, ..Resolution::of(stream(STREAMS[which]), epoch, places) }
     })
 }
 
@@ -59,7 +62,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0u64..20, 0i64..50, 0usize..5).prop_map(|(through, before, limit)| Step::Trim { through, before, limit }),
         3 => proptest::collection::vec(change(), 0..4).prop_map(Step::Write),
         3 => proptest::collection::vec(resolution(), 0..4).prop_map(Step::Resolve),
-        1 => which.clone().prop_map(Step::Forget),
+        1 => (which.clone(), change(), proptest::option::of((0u64..3, 0u64..10)))
+            .prop_map(|(stream, change, life)| Step::Renew { stream, change, life }),
+        1 => (0u64..20, -9i64..9, 0usize..3).prop_map(|(through, before, limit)| Step::TrimLetters { through, before, limit }),
         3 => (tenant.clone(), 0u64..25, 0usize..6).prop_map(|(tenant, after, limit)| Step::Read { tenant, after, limit }),
         2 => (tenant, 0i64..55).prop_map(|(tenant, time)| Step::PlaceBefore { tenant, time }),
         2 => (which.clone(), 0u64..3).prop_map(|(stream, epoch)| Step::Kept { stream, epoch }),
@@ -95,7 +100,13 @@ async fn take(store: &Fixture, number: usize, step: &Step) -> String {
             let results = ledger.resolve(resolutions).await.map(|results| results.into_iter().map(told).collect::<Vec<_>>());
             told(results)
         }
-        Step::Forget(which) => told(ledger.forget(&stream(which)).await),
+        Step::Renew { stream: which, change, life } => {
+            let life = life.map(|(epoch, cursor)| Life { epoch, places: PlaceSet::through(Place(cursor)) });
+            told(ledger.renew(vec![change], &stream(which), life).await)
+        }
+        Step::TrimLetters { through, before, limit } => {
+            told(ledger.trim_letters(Trim { through: Place(through), before: Timestamp(before), limit }).await)
+        }
         Step::Read { tenant, after, limit } => {
             let reading = ledger.read(Tenant(tenant), Place(after), limit).await.expect("the log");
             let events: Vec<_> =

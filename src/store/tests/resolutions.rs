@@ -1,16 +1,18 @@
 //! What streams have resolved: places that only grow, lives that follow each other.
 
+use super::letters::letter;
 use super::{Fixture, on_every_backend};
 use crate::base::id::StreamId;
-use crate::store::ledger::{PlaceSet, Resolution};
-use crate::store::{Result, StoreErrorKind};
+use crate::store::ledger::{Life, PlaceSet, RecordChange, Resolution};
+use crate::store::{Place, Result, StoreErrorKind};
 
 on_every_backend!(
     places_of_two_writers_are_merged_in_any_order,
     a_newer_life_replaces_the_places_of_an_older_one,
     one_that_is_late_leaves_the_others_alone,
     resolutions_of_one_stream_in_one_call_follow_each_other,
-    a_stream_that_is_forgotten_leaves_nothing,
+    a_stream_that_is_no_more_leaves_nothing,
+    a_stream_begins_a_life_with_its_record_or_not_at_all,
 );
 
 pub(super) fn stream(name: &str) -> StreamId {
@@ -22,7 +24,7 @@ pub(super) fn places(text: &str) -> PlaceSet {
 }
 
 fn resolution(name: &str, epoch: u64, text: &str) -> Resolution {
-    Resolution { stream: stream(name), epoch, places: places(text), dead: vec![], settled: vec![] }
+    Resolution::of(stream(name), epoch, places(text))
 }
 
 async fn resolve(store: &Fixture, resolutions: Vec<Resolution>) -> Vec<Result<String, StoreErrorKind>> {
@@ -80,11 +82,47 @@ async fn resolutions_of_one_stream_in_one_call_follow_each_other(store: Fixture)
     assert_eq!(resolve(&store, all).await, expected);
 }
 
-async fn a_stream_that_is_forgotten_leaves_nothing(store: Fixture) {
+async fn a_stream_that_is_no_more_leaves_nothing(store: Fixture) {
     resolve(&store, vec![resolution("a", 4, "2"), resolution("aa", 0, "3")]).await;
-    store.backend.ledger.forget(&stream("a")).await.expect("forgotten");
-    store.backend.ledger.forget(&stream("never")).await.expect("nothing to forget");
+    let ledger = &store.backend.ledger;
+    ledger.renew(vec![], &stream("a"), None).await.expect("forgotten");
+    ledger.renew(vec![], &stream("never"), None).await.expect("nothing to forget");
     assert_eq!((kept(&store, "a", 4).await, kept(&store, "aa", 0).await), (None, Some("3".into())));
     // One of the same name begins anew, in any life.
     assert_eq!(resolve(&store, vec![resolution("a", 0, "1")]).await, [Ok("1".to_owned())]);
+}
+
+async fn a_stream_begins_a_life_with_its_record_or_not_at_all(store: Fixture) {
+    let ledger = &store.backend.ledger;
+    let record = |expected: Option<u64>, body: Option<&str>| {
+        vec![RecordChange { collection: "stream", id: "a".into(), expected, body: body.map(str::to_owned) }]
+    };
+    let refused = Resolution { dead: vec![letter(5, false)], ..resolution("a", 7, "5") };
+    resolve(&store, vec![refused.clone()]).await;
+    let left = async || {
+        let letters = ledger.dead_letters(&stream("a"), Place(0), 9, false).await.expect("letters").total;
+        (kept(&store, "a", 7).await, kept(&store, "a", 9).await, letters)
+    };
+    let life = |epoch, text| Some(Life { epoch, places: places(text) });
+    ledger.renew(record(None, Some("1")), &stream("a"), life(9, "3")).await.expect("begun");
+    assert_eq!(left().await, (None, Some("3".into()), 0));
+    assert_eq!(ledger.records("stream").await.expect("records").len(), 1);
+    // What comes of the life before is late.
+    assert_eq!(resolve(&store, vec![refused]).await, [Err(StoreErrorKind::Stale)]);
+    let again = Resolution { dead: vec![letter(4, false)], ..resolution("a", 9, "4") };
+    assert_eq!(resolve(&store, vec![again]).await, [Ok("4".to_owned())]);
+    assert_eq!(left().await, (None, Some("4".into()), 1));
+    // A second maker, one who thinks that it is no more, and one who removes what it does not know leave it alone.
+    for (changes, life) in [
+        (record(None, Some("2")), life(11, "0")),
+        (record(None, None), None),
+        (record(Some(2), None), None),
+        ([record(Some(1), None), record(Some(1), None)].concat(), None),
+    ] {
+        let late = ledger.renew(changes, &stream("a"), life).await.map_err(|error| error.kind);
+        assert_eq!((late, left().await), (Err(StoreErrorKind::Stale), (None, Some("4".into()), 1)));
+    }
+    ledger.renew(record(Some(1), None), &stream("a"), None).await.expect("ended");
+    assert_eq!(left().await, (None, None, 0));
+    assert_eq!(ledger.records("stream").await.expect("records"), []);
 }

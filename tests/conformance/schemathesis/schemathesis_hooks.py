@@ -1,9 +1,11 @@
 """Values of the formats that JSON Schema has no words for, and rules between parameters that OpenAPI has no words for, so that
 valid requests are generated as such."""
 
+import functools
 import os
 import pathlib
 import re
+import uuid
 
 import requests
 import schemathesis
@@ -40,18 +42,49 @@ schemathesis.openapi.format("language-ranges", st.sampled_from(["en", "en-US, fr
 schemathesis.openapi.format("time-zone", st.sampled_from(["Europe/Berlin", "America/Los_Angeles", "UTC"]))
 schemathesis.openapi.format("x509-certificate", st.just(CERTIFICATE.read_text().replace("\n", "")))
 schemathesis.openapi.format("scim-bulk-path", st.sampled_from(["/Users", "/Groups", "/Users/1", "/Groups/1"]))
+# What every type has, so that it does not depend on `resource_types` which of them a stream knows.
+schemathesis.openapi.format("event-attribute", st.sampled_from(["externalId", "displayName", "schemas"]))
+# Nothing is sent beyond this machine, nor is a name looked up: nobody listens at the port for discarding.
+RECEIVER = "https://127.0.0.1:9"
+schemathesis.openapi.format("receiver-url", st.builds("{}/{}".format, st.just(RECEIVER), st.sampled_from(["", "events", "events?a=b"])))
 
 
+def ask(method, path, body=None):
+    """What the server answers, beside what is tested."""
+    headers = {"Authorization": f"Bearer {os.environ['KEY']}"}
+    answer = requests.request(method, os.environ["URL"] + path, json=body, headers=headers, timeout=30)
+    return answer.json() if answer.content else None
+
+
+@functools.cache
 def events():
     """Names of events of this server, which must have some."""
-    url, headers = os.environ["URL"], {"Authorization": f"Bearer {os.environ['KEY']}"}
-    user = {"schemas": [USER], "userName": "the first event"}
-    requests.post(f"{url}/Users", json=user, headers=headers, timeout=30)
-    stream = requests.get(f"{url}/Events/Feeds/default/Stream", headers=headers, timeout=30).json()
-    return [claims["jti"] for claims in stream["sets"]]
+    ask("POST", "/Users", {"schemas": [USER], "userName": "the first event"})
+    return [claims["jti"] for claims in ask("GET", "/Events/Feeds/default/Stream")["sets"]]
+
+
+@functools.cache
+def refusing():
+    """The id of a stream whose receiver refuses every event."""
+    events()
+    return ask("POST", "/Events/Streams", {"start": {"since": "2026-01-01T00:00:00Z"}})["stream_id"]
+
+
+def letters():
+    """Names of dead letters of that stream, of which there is always one."""
+    path = f"/Events/Streams/{refusing()}"
+    listed = ask("GET", f"{path}/DeadLetters?limit=5")["letters"]
+    while not listed:
+        ask("POST", "/Users", {"schemas": [USER], "userName": f"refused {uuid.uuid4()}"})
+        sets = ask("POST", f"{path}/Poll", {"maxEvents": 5})["sets"]
+        ask("POST", f"{path}/Poll", {"returnImmediately": True, "maxEvents": 0, "setErrs": {jti: {"err": "refused"} for jti in sets}})
+        listed = ask("GET", f"{path}/DeadLetters?limit=5")["letters"]
+    return [letter["jti"] for letter in listed]
 
 
 schemathesis.openapi.format("event-jti", st.deferred(lambda: st.sampled_from(events())))
+# Which of them there are is known when they are sent.
+schemathesis.openapi.format("dead-letter-jti", st.just("a dead letter"))
 
 
 # What a path of a PATCH takes depends on the path, which OpenAPI has no words for: a value is made to fit where it stands.
@@ -100,11 +133,45 @@ def settle(asked):
         asked.pop("count", None)
 
 
+def settle_letters(case):
+    """Dead letters are named that there are, of the stream that has them."""
+    if case.body.get("jtis"):
+        case.path_parameters["id"] = refusing()
+        case.body["jtis"] = letters()[: len(case.body["jtis"])]
+
+
+def settle_key(case):
+    """A key is retired that there is."""
+    for key in ask("GET", "/Events/Keys")["Resources"][:1]:
+        case.path_parameters["id"] = key["kid"]
+
+
+def settle_stream(changes):
+    """Changes of a stream that can be made whatever it is: those of how it is pushed say that it is pushed, and where to."""
+    delivery = changes.get("delivery") or {}
+    if delivery.get("method") == "urn:ietf:rfc:8936":
+        changes["delivery"] = {"method": delivery["method"]}
+        changes.pop("lanes", None)
+    elif delivery or changes.get("lanes") is not None:
+        changes["delivery"] = {"endpoint_url": RECEIVER} | delivery | {"method": "urn:ietf:rfc:8935"}
+
+
+def stay_here(body):
+    """Whatever is tested, what is pushed is pushed to this machine."""
+    delivery = body.get("delivery") if isinstance(body, dict) else None
+    url = delivery.get("endpoint_url") if isinstance(delivery, dict) else None
+    if isinstance(url, str) and re.match("(?i)https?:", url) and not url.startswith(RECEIVER):
+        delivery["endpoint_url"] = f"{RECEIVER}/events"
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
+    stay_here(case.body)
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
     settle(case.query or {})
+    if case.operation.path.endswith("/Keys/{id}/Retire"):
+        settle_key(case)
     for name in ("If-Match", "If-None-Match"):
         # A header is not always generated by its pattern.
         if case.headers and name in case.headers and not ENTITY_TAGS.fullmatch(case.headers[name]):
@@ -118,6 +185,10 @@ def before_call(context, case, kwargs):
                 # A POST needs a name, and each its own (RFC 7644, 3.7).
                 if operation["method"] == "POST" or "bulkId" in operation:
                     operation["bulkId"] = str(number)
+        elif case.operation.path.endswith(("/DeadLetters/Retry", "/DeadLetters/Discard")):
+            settle_letters(case)
+        elif case.operation.path.endswith("/Streams/{id}") and case.method == "PATCH":
+            settle_stream(case.body)
         elif case.method == "PATCH":
             for operation in case.body["Operations"]:
                 fit(operation, case.operation.path)

@@ -4,7 +4,7 @@ use crate::base::id::{EventId, StreamId, Tenant, TimeOrderedIds};
 use crate::base::secret::{Secret, SystemEntropy};
 use crate::scim::schema::Registry;
 use crate::store::backends::{self, Opening};
-use crate::store::ledger::{DeadLetters, Place, PlaceSet, Reading, Record, Resolution, Trim};
+use crate::store::ledger::{DeadLetters, Life, Place, PlaceSet, Reading, Record, Resolution, Trim};
 use async_trait::async_trait;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use tokio::sync::watch;
@@ -78,10 +78,6 @@ impl Ledger for Meddled {
         self.kept.place_of(tenant, event).await
     }
 
-    async fn place_before(&self, tenant: Tenant, time: Timestamp) -> crate::store::Result<Place> {
-        self.kept.place_before(tenant, time).await
-    }
-
     fn wake(&self) -> watch::Receiver<u64> {
         self.kept.wake()
     }
@@ -106,8 +102,12 @@ impl Ledger for Meddled {
         self.kept.dead_letters(stream, after, limit, retry).await
     }
 
-    async fn forget(&self, stream: &StreamId) -> crate::store::Result<()> {
-        self.kept.forget(stream).await
+    async fn trim_letters(&self, trim: Trim) -> crate::store::Result<usize> {
+        self.kept.trim_letters(trim).await
+    }
+
+    async fn renew(&self, changes: Vec<RecordChange>, stream: &StreamId, life: Option<Life>) -> crate::store::Result<()> {
+        self.kept.renew(changes, stream, life).await
     }
 }
 

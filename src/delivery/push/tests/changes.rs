@@ -121,6 +121,20 @@ async fn a_new_endpoint_gets_nothing_before_it_is_verified() {
     assert_eq!(receiver.count(), 4);
 }
 
+/// Any web server may answer 200 to whatever it is sent.
+#[tokio::test]
+async fn a_new_endpoint_that_answers_anything_with_200_is_not_verified() {
+    let receiver = Receiver::start().await;
+    receiver.script([Reply::status(200)]);
+    let world = World::new();
+    let id = world.stream("s", &receiver.url(), verification(true)).await;
+    world.users(&["a"]).await;
+    let running = world.start().await;
+    assert_eq!(world.stopped(&id).await, (Status::Paused, "the endpoint is not verified: not_202".to_owned()));
+    running.stop().await;
+    assert_eq!(receiver.count(), 1);
+}
+
 #[tokio::test]
 async fn a_new_endpoint_that_refuses_to_be_verified_gets_nothing_at_all() {
     let receiver = Receiver::start().await;

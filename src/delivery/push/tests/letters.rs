@@ -1,7 +1,7 @@
 //! Dead letters that are sent once more.
 
 use super::support::receiver::Receiver;
-use super::support::reply::Reply;
+use super::support::reply::{Gate, Reply};
 use super::support::wait::{PATIENCE, until};
 use super::world::World;
 use crate::base::id::StreamId;
@@ -11,7 +11,7 @@ use serde_json::json;
 /// Marks letters as somebody does who wants them sent once more.
 async fn retry(world: &World, id: &StreamId, letters: Vec<DeadLetter>) {
     let dead = letters.into_iter().map(|letter| DeadLetter { retry: true, ..letter }).collect();
-    let resolution = Resolution { stream: id.clone(), epoch: 0, places: PlaceSet::default(), dead, settled: Vec::new() };
+    let resolution = Resolution { dead, ..Resolution::of(id.clone(), 0, PlaceSet::default()) };
     world.delivery.ledger.resolve(vec![resolution]).await.expect("marked")[0].as_ref().expect("marked");
     world.delivery.streams.poke(id);
 }
@@ -41,6 +41,28 @@ async fn a_dead_letter_that_is_sent_once_more_is_settled_when_it_is_accepted() {
     let letter = until("it is refused again", PATIENCE, again).await;
     assert_eq!((letter.attempts, letter.retry, receiver.count()), (2, false, 5));
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_letter_that_is_discarded_while_it_is_sent_once_more_does_not_come_back() {
+    let receiver = Receiver::start().await;
+    let gate = Gate::default();
+    receiver.script([Reply::refused("invalid_request"), Reply::refused("invalid_request").held_by(&gate)]);
+    let world = World::new();
+    let id = world.stream("s", &receiver.url(), json!({"lanes": 1})).await;
+    world.users(&["a"]).await;
+    let running = world.start().await;
+    let dead = world.dead(&id, 1).await;
+    retry(&world, &id, dead.clone()).await;
+    receiver.at_least(2).await;
+    let discarded = Resolution { settled: vec![dead[0].place], ..Resolution::of(id.clone(), 0, PlaceSet::default()) };
+    world.delivery.ledger.resolve(vec![discarded]).await.expect("discarded")[0].as_ref().expect("discarded");
+    gate.open();
+    // What comes next is kept after what came of the letter.
+    world.users(&["b"]).await;
+    world.kept(&id, 2).await;
+    running.stop().await;
+    assert_eq!((world.dead(&id, 0).await, receiver.count()), (vec![], 3));
 }
 
 #[tokio::test]

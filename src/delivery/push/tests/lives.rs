@@ -3,14 +3,13 @@
 use super::support::receiver::{Received, Receiver};
 use super::support::reply::{Gate, Reply};
 use super::world::World;
+use crate::base::heard::Heard;
 use crate::delivery::stream::Status;
 use crate::delivery::streams::Changed;
 use crate::store::ledger::{Place, Trim};
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap};
-use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 
 fn jtis(received: &[Received]) -> Vec<String> {
     received.iter().map(Received::jti).collect()
@@ -166,20 +165,6 @@ async fn events_of_others_move_the_cursor_and_are_not_sent() {
     assert_eq!(receiver.count(), 0);
 }
 
-/// Where a test's log goes.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("the lines").write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// One line for each attempt, and nothing in it that is the receiver's or the subject's alone (I6).
 #[tokio::test]
 async fn an_attempt_is_one_line_of_the_log() {
@@ -189,17 +174,11 @@ async fn an_attempt_is_one_line_of_the_log() {
     let secret = json!({"method": "push", "endpoint": format!("{}?token=hidden", receiver.url()), "lanes": 1});
     let id = world.stream("s", "", json!({"method": secret})).await;
     world.users(&["bjensen"]).await;
-    let lines = Lines::default();
-    let written = lines.clone();
-    let subscriber = tracing_subscriber::fmt().json().with_writer(move || written.clone()).finish();
-    let guard = tracing::subscriber::set_default(subscriber);
-    // What other threads have found out about who listens does not hold for this one.
-    tracing::callsite::rebuild_interest_cache();
+    let heard = Heard::begin();
     let running = world.start().await;
     world.kept(&id, 1).await;
     running.stop().await;
-    drop(guard);
-    let text = String::from_utf8(lines.0.lock().expect("the lines").clone()).expect("text");
+    let text = heard.lines().join("\n");
     assert!(!text.contains("hidden") && !text.contains("bjensen") && !text.contains("127.0.0.1"), "{text}");
     let parsed = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
     let attempts: Vec<Value> =

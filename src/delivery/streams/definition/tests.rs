@@ -33,7 +33,7 @@ fn what_is_missing_or_null_gets_its_default() {
 #[test]
 fn what_is_said_is_spelled_as_the_registry_does() {
     let said = json!({
-        "resource_types": ["USER", "group"], "mode": "full", "alg": "EdDSA", "format": "json", "lanes": 7,
+        "resource_types": ["USER", "group"], "mode": "full", "alg": "EdDSA", "format": "json", "lanes": 7.0,
         "events_requested": ["urn:x", "urn:x"],
         "attributes": {"allow": ["NAME.familyname", "urn:ietf:params:scim:schemas:extension:enterprise:2.0:user"], "deny": ["members"]},
         "delivery": {"method": PUSH, "endpoint_url": "https://r.example/e?x=1", "authorization_header": "Bearer x"},
@@ -57,9 +57,9 @@ fn everything_that_is_wrong_is_named() {
     });
     insta::assert_snapshot!(read(&wrong).expect_err("wrong").join("\n"), @r"
         name: expected nothing: a stream has no such member
-        description: expected a text of at most 1024 bytes
+        description: expected a text of at most 1024 characters
         feeds: expected feeds that there are, at least one: there is default
-        events_requested: expected a list of at most 128 texts
+        events_requested: expected a list of at most 128 texts of 1 to 256 characters
         resource_types: expected at least one of User, Group
         mode: expected one of notice, full
         attributes.hide: expected nothing: a stream has no such member
@@ -81,6 +81,21 @@ fn everything_that_is_wrong_is_named() {
         assert!(faults.len() == 1 && faults[0].starts_with(&format!("{member}: ")), "{faults:?}");
     }
     assert!(read(&json!({"delivery": {"method": POLL, "endpoint_url": "https://us.example/poll"}})).is_ok());
+}
+
+#[test]
+fn a_text_has_so_many_characters_at_most() {
+    let said =
+        |description: usize, event: usize| json!({"description": "ü".repeat(description), "events_requested": ["ü".repeat(event)]});
+    let (description, event) = (limits::STREAM_DESCRIPTION_CHARACTERS, limits::STREAM_EVENT_CHARACTERS);
+    assert!(read(&said(description, event)).is_ok());
+    assert_eq!(
+        read(&said(description + 1, event + 1)).expect_err("wrong"),
+        [
+            "description: expected a text of at most 1024 characters",
+            "events_requested: expected a list of at most 128 texts of 1 to 256 characters"
+        ]
+    );
 }
 
 #[test]
@@ -111,7 +126,18 @@ fn an_endpoint_is_https_or_here() {
 fn an_audience_is_one_or_several() {
     assert_eq!(audience(&json!("https://a.example")), Ok(vec!["https://a.example".into()]));
     assert_eq!(audience(&json!(["a", "b"])), Ok(vec!["a".into(), "b".into()]));
-    for wrong in [json!([]), json!(""), json!(":x"), json!([7]), json!(7), json!(vec!["a"; limits::AUDIENCES + 1])] {
+    assert_eq!(audience(&json!("Ann & Söhne")), Ok(vec!["Ann & Söhne".into()]));
+    for wrong in [
+        json!([]),
+        json!(""),
+        json!(":x"),
+        json!("urn:söhne"),
+        json!("https://a b"),
+        json!("/a:b"),
+        json!([7]),
+        json!(7),
+        json!(vec!["a"; limits::AUDIENCES + 1]),
+    ] {
         assert!(audience(&wrong).is_err(), "{wrong}");
     }
 }

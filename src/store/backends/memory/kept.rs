@@ -1,7 +1,7 @@
 //! What delivery keeps: records, resolved places, dead letters.
 
 use crate::base::id::StreamId;
-use crate::store::ledger::{DeadLetter, DeadLetters, PlaceSet, Record, RecordChange, Resolution};
+use crate::store::ledger::{DeadLetter, DeadLetters, Life, PlaceSet, Record, RecordChange, Resolution, Trim};
 use crate::store::{Place, Result, StoreError, StoreErrorKind};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
@@ -50,7 +50,7 @@ impl Kept {
     }
 
     pub(super) fn resolve(&mut self, resolution: Resolution) -> Result<PlaceSet> {
-        let Resolution { stream, epoch, mut places, dead, settled } = resolution;
+        let Resolution { stream, epoch, mut places, settled, changed, retried, dead } = resolution;
         match self.resolved.get(&stream) {
             Some((kept, _)) if *kept > epoch => {
                 return Err(StoreError::new(StoreErrorKind::Stale, "keep the places of a stream"));
@@ -61,6 +61,16 @@ impl Kept {
         self.resolved.insert(stream.clone(), (epoch, places.clone()));
         for place in settled {
             self.dead.remove(&(stream.clone(), place));
+        }
+        for letter in changed {
+            if let Some(known) = self.dead.get_mut(&(stream.clone(), letter.place)) {
+                *known = letter;
+            }
+        }
+        for place in retried {
+            if let Some(known) = self.dead.get_mut(&(stream.clone(), place)) {
+                known.retry = true;
+            }
         }
         self.dead.extend(dead.into_iter().map(|letter| ((stream.clone(), letter.place), letter)));
         Ok(places)
@@ -76,8 +86,26 @@ impl Kept {
         DeadLetters { total, letters: of_it(Bound::Excluded(after)).take(limit).cloned().collect() }
     }
 
-    pub(super) fn forget(&mut self, stream: &StreamId) {
+    pub(super) fn trim_letters(&mut self, trim: Trim) -> usize {
+        let by_place = |(_, letter): &(_, &DeadLetter)| letter.place > trim.through;
+        let due = self.dead.iter().filter(|(_, letter)| letter.place <= trim.through || letter.at < trim.before);
+        let mut due: Vec<_> = due.collect();
+        due.sort_by_key(|entry @ ((stream, place), letter)| {
+            let is_by_age = by_place(entry);
+            (is_by_age, if is_by_age { letter.at.0 } else { 0 }, if is_by_age { Place(0) } else { *place }, stream.clone(), *place)
+        });
+        let gone: Vec<_> = due.into_iter().take(trim.limit).map(|(key, _)| key.clone()).collect();
+        for key in &gone {
+            self.dead.remove(key);
+        }
+        gone.len()
+    }
+
+    pub(super) fn renew(&mut self, changes: Vec<RecordChange>, stream: &StreamId, life: Option<Life>) -> Result<()> {
+        self.write_records(changes)?;
         self.resolved.remove(stream);
         self.dead.retain(|(of, _), _| of != stream);
+        self.resolved.extend(life.map(|Life { epoch, places }| (stream.clone(), (epoch, places))));
+        Ok(())
     }
 }

@@ -4,12 +4,11 @@ mod kept;
 mod state;
 
 use super::{Descriptor, Opening};
-use crate::base::clock::Timestamp;
 use crate::base::id::{EventId, Ids, Key, StreamId, Tenant};
 use crate::base::limits::Limits;
 use crate::scim::schema::Registry;
 use crate::store::apply::{Context, apply};
-use crate::store::ledger::{DeadLetters, PlaceSet, Record, RecordChange, Resolution, Trim};
+use crate::store::ledger::{DeadLetters, Life, PlaceSet, Record, RecordChange, Resolution, Trim};
 use crate::store::ranking::Ranking;
 use crate::store::residual::{Admission, Judge, SortKey, Window, detail_for};
 use crate::store::{
@@ -189,10 +188,6 @@ impl Ledger for Memory {
         Ok(self.state().place_of(tenant, event))
     }
 
-    async fn place_before(&self, tenant: Tenant, time: Timestamp) -> Result<Place> {
-        Ok(self.state().place_before(tenant, time))
-    }
-
     fn wake(&self) -> watch::Receiver<u64> {
         self.wake.subscribe()
     }
@@ -232,8 +227,13 @@ impl Ledger for Memory {
         Ok(self.kept().dead_letters(stream, after, limit, retry_only))
     }
 
-    async fn forget(&self, stream: &StreamId) -> Result<()> {
-        self.kept().forget(stream);
+    async fn trim_letters(&self, trim: Trim) -> Result<usize> {
+        Ok(self.kept().trim_letters(trim))
+    }
+
+    async fn renew(&self, changes: Vec<RecordChange>, stream: &StreamId, life: Option<Life>) -> Result<()> {
+        self.kept().renew(changes, stream, life)?;
+        self.records_changed.send_modify(|count| *count += 1);
         Ok(())
     }
 }

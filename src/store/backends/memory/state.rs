@@ -122,11 +122,6 @@ impl State {
         }
     }
 
-    pub(super) fn place_before(&self, tenant: Tenant, time: Timestamp) -> Place {
-        let is_first = |logged: &&Logged| logged.event.subject.tenant == tenant && logged.event.at >= time;
-        self.events.iter().find(is_first).map_or(self.last_place(), |logged| Place(logged.place.0 - 1))
-    }
-
     pub(super) fn trim(&mut self, trim: Trim) -> usize {
         let goes = |logged: &&Logged| logged.place <= trim.through || logged.event.at < trim.before;
         let count = self.events.iter().take(trim.limit).take_while(goes).count();

@@ -3,11 +3,14 @@
 use super::column::{Count, failed, number};
 use super::reader::Reader;
 use crate::base::clock::Timestamp;
-use crate::base::id::{EventId, StreamId, Tenant};
-use crate::store::ledger::{DeadLetter, DeadLetters, PlaceSet, Record, RecordChange, Resolution, Trim};
+use crate::base::id::{EventId, StreamId};
+use crate::store::ledger::{DeadLetter, DeadLetters, Life, PlaceSet, Record, RecordChange, Resolution, Trim};
 use crate::store::{Place, Result, StoreError, StoreErrorKind};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 use uuid::Uuid;
+
+const KEEP: &str = "INSERT INTO resolved (stream, epoch, places) VALUES (?1, ?2, ?3) \
+    ON CONFLICT (stream) DO UPDATE SET epoch = excluded.epoch, places = excluded.places";
 
 /// Where the note is up to which place events are no longer kept.
 pub(super) const FLOOR: &str = "SELECT value FROM meta WHERE name = 'log_floor'";
@@ -42,14 +45,6 @@ impl Reader {
             .and_then(Iterator::collect)
             .map_err(failed)?;
         Ok(DeadLetters { total: total.0, letters })
-    }
-
-    pub(super) fn place_before(&self, tenant: Tenant, time: Timestamp, head: Place) -> Result<Place> {
-        const SQL: &str = "SELECT place FROM event WHERE at >= ?1 AND tenant = ?2 ORDER BY place LIMIT 1";
-        let mut statement = self.prepare("find a time", SQL)?;
-        let first = statement.query_row(params![time.0, tenant.0], |row| row.get::<_, Count>(0));
-        let first = first.optional().map_err(failed("find a time"))?;
-        Ok(first.map_or(head, |first| Place(first.0.saturating_sub(1))))
     }
 }
 
@@ -113,11 +108,12 @@ pub(super) fn write_records(connection: &Connection, changes: &[RecordChange]) -
 
 /// Keeps what one stream has resolved. The inner failure is of this stream alone, and has written nothing.
 pub(super) fn resolve(connection: &Connection, resolution: &Resolution) -> Result<Result<PlaceSet>> {
-    const KEEP: &str = "INSERT INTO resolved (stream, epoch, places) VALUES (?1, ?2, ?3) \
-        ON CONFLICT (stream) DO UPDATE SET epoch = excluded.epoch, places = excluded.places";
     const DEAD: &str = "INSERT OR REPLACE INTO dead_letter \
         (stream, place, event_id, at, attempts, status, error, description, retry) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    const CHANGED: &str = "UPDATE dead_letter SET event_id = ?3, at = ?4, attempts = ?5, status = ?6, error = ?7, description = ?8, \
+        retry = ?9 WHERE stream = ?1 AND place = ?2";
     const SETTLED: &str = "DELETE FROM dead_letter WHERE stream = ?1 AND place = ?2";
+    const RETRIED: &str = "UPDATE dead_letter SET retry = 1 WHERE stream = ?1 AND place = ?2";
     let failed = failed("keep the places of a stream");
     let (stream, mut places) = (resolution.stream.as_str(), resolution.places.clone());
     match kept(connection, &resolution.stream) {
@@ -134,29 +130,56 @@ pub(super) fn resolve(connection: &Connection, resolution: &Resolution) -> Resul
     for place in &resolution.settled {
         keep(SETTLED)?.execute(params![stream, number(place.0)]).map_err(failed)?;
     }
+    for letter in &resolution.changed {
+        write_letter(&mut *keep(CHANGED)?, stream, letter).map_err(failed)?;
+    }
+    for place in &resolution.retried {
+        keep(RETRIED)?.execute(params![stream, number(place.0)]).map_err(failed)?;
+    }
     for letter in &resolution.dead {
-        let parameters = params![
-            stream,
-            number(letter.place.0),
-            letter.event.0.as_bytes(),
-            letter.at.0,
-            letter.attempts,
-            letter.status,
-            letter.error,
-            letter.description,
-            letter.retry,
-        ];
-        keep(DEAD)?.execute(parameters).map_err(failed)?;
+        write_letter(&mut *keep(DEAD)?, stream, letter).map_err(failed)?;
     }
     Ok(Ok(places))
 }
 
-pub(super) fn forget(connection: &Connection, stream: &StreamId) -> Result<()> {
-    let failed = failed("forget a stream");
+fn write_letter(statement: &mut Statement<'_>, stream: &str, letter: &DeadLetter) -> rusqlite::Result<usize> {
+    statement.execute(params![
+        stream,
+        number(letter.place.0),
+        letter.event.0.as_bytes(),
+        letter.at.0,
+        letter.attempts,
+        letter.status,
+        letter.error,
+        letter.description,
+        letter.retry,
+    ])
+}
+
+/// Changes records; with them a stream begins or is no more.
+pub(super) fn renew(connection: &Connection, changes: &[RecordChange], stream: &StreamId, life: Option<&Life>) -> Result<()> {
+    let failed = failed("begin or end a stream");
+    write_records(connection, changes)?;
     for sql in ["DELETE FROM resolved WHERE stream = ?1", "DELETE FROM dead_letter WHERE stream = ?1"] {
         connection.execute(sql, [stream.as_str()]).map_err(failed)?;
     }
-    Ok(())
+    let Some(Life { epoch, places }) = life else { return Ok(()) };
+    connection.execute(KEEP, params![stream.as_str(), number(*epoch), places.to_string()]).map(drop).map_err(failed)
+}
+
+/// Removes the dead letters of old events, and those that are old themselves.
+pub(super) fn trim_letters(connection: &Connection, trim: Trim) -> Result<usize> {
+    const BY_PLACE: &str = "DELETE FROM dead_letter WHERE (stream, place) IN \
+        (SELECT stream, place FROM dead_letter WHERE place <= ?1 ORDER BY place, stream LIMIT ?2)";
+    const BY_AGE: &str = "DELETE FROM dead_letter WHERE (stream, place) IN \
+        (SELECT stream, place FROM dead_letter WHERE at < ?1 ORDER BY at, stream, place LIMIT ?2)";
+    let mut left = trim.limit;
+    for (sql, bound) in [(BY_PLACE, number(trim.through.0)), (BY_AGE, trim.before.0)] {
+        let limit = i64::try_from(left).unwrap_or(i64::MAX);
+        let gone = connection.prepare_cached(sql).and_then(|mut delete| delete.execute(params![bound, limit]));
+        left = left.saturating_sub(gone.map_err(failed("remove old dead letters"))?);
+    }
+    Ok(trim.limit - left)
 }
 
 /// Takes events from the beginning of the log, and notes the place up to which they are gone.

@@ -18,12 +18,11 @@ mod writer;
 mod tests;
 
 use super::{Descriptor, Opening};
-use crate::base::clock::Timestamp;
 use crate::base::id::StreamId;
 use crate::base::id::{EventId, Key, Tenant};
 use crate::base::limits::{self, Limits};
 use crate::scim::schema::Registry;
-use crate::store::ledger::{DeadLetters, PlaceSet, Record, RecordChange, Resolution, Trim};
+use crate::store::ledger::{DeadLetters, Life, PlaceSet, Record, RecordChange, Resolution, Trim};
 use crate::store::sql::catalogue::Catalogue;
 use crate::store::{
     Backend, Capabilities, Committed, Detail, Ledger, Page, Place, Query, Reading, Result, Store, StoreError, StoreErrorKind,
@@ -264,12 +263,6 @@ impl Ledger for Sqlite {
         self.read_inline(read, || read).await
     }
 
-    async fn place_before(&self, tenant: Tenant, time: Timestamp) -> Result<Place> {
-        let head = Place(*self.wake.borrow());
-        let read = move |reader: &Reader| reader.place_before(tenant, time, head);
-        self.read_inline(read, || read).await
-    }
-
     fn wake(&self) -> watch::Receiver<u64> {
         self.wake.subscribe()
     }
@@ -317,8 +310,13 @@ impl Ledger for Sqlite {
         self.read_inline(read, || move |reader: &Reader| reader.dead_letters(&again, after, limit, retry_only)).await
     }
 
-    async fn forget(&self, stream: &StreamId) -> Result<()> {
-        let stream = stream.clone();
-        self.write("forget a stream", move |connection| ledger::forget(connection, &stream), || ()).await
+    async fn trim_letters(&self, trim: Trim) -> Result<usize> {
+        self.write("remove old dead letters", move |connection| ledger::trim_letters(connection, trim), || ()).await
+    }
+
+    async fn renew(&self, changes: Vec<RecordChange>, stream: &StreamId, life: Option<Life>) -> Result<()> {
+        let (stream, signal) = (stream.clone(), self.records_changed.clone());
+        let work = move |connection: &rusqlite::Connection| ledger::renew(connection, &changes, &stream, life.as_ref());
+        self.write("begin or end a stream", work, move || signal.send_modify(|count| *count += 1)).await
     }
 }

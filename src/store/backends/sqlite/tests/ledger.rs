@@ -12,7 +12,7 @@ fn change(id: &str) -> RecordChange {
 
 fn resolution(name: &str, through: u64) -> Resolution {
     let stream = StreamId::parse(name).expect("an id");
-    Resolution { stream, epoch: 0, places: PlaceSet::through(Place(through)), dead: vec![], settled: vec![] }
+    Resolution::of(stream, 0, PlaceSet::through(Place(through)))
 }
 
 /// I2

@@ -1,32 +1,14 @@
 //! Batches that cannot be committed: what is logged, what is answered, and what is ready afterwards.
 
 use super::*;
-use std::io;
+use crate::base::heard::Heard;
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
-
-/// What was logged.
-#[derive(Clone, Debug, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// What is logged meanwhile, as lines.
 fn logged(work: impl FnOnce()) -> Vec<String> {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).without_time().finish();
-    tracing::subscriber::with_default(subscriber, work);
-    let bytes = log.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    String::from_utf8(bytes).expect("text").lines().map(str::to_owned).collect()
+    let heard = Heard::begin();
+    work();
+    heard.lines()
 }
 
 /// A disk that fails when this is done: a trigger that ends the statement (`ABORT`) or rolls everything back (`ROLLBACK`).
