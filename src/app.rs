@@ -1,6 +1,8 @@
 //! F6: the composition root: settings → store → engine → router; and the shutdown.
 
+mod failure;
 mod log;
+mod offline;
 
 use crate::auth::key_file;
 use crate::auth::{Authenticator, Credential};
@@ -8,8 +10,8 @@ use crate::base::clock::{Clock, SystemClock};
 use crate::base::id::{Ids, Tenant, TimeOrderedIds};
 use crate::base::limits::Limits;
 use crate::base::secret::{Entropy, Secret, SystemEntropy};
-use crate::config::Settings;
-use crate::delivery::{self, Delivery, KeysError, Running, StartFailure};
+use crate::config::{self, Settings};
+use crate::delivery::{self, Delivery, Running, StartFailure};
 use crate::engine::{Engine, Parts, Switches};
 use crate::http::{self, Context, Page, PatchAnswer, Surface};
 use crate::scim::schema::Registry;
@@ -24,6 +26,9 @@ use std::net::TcpListener;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub use failure::{SetBack, StartError};
+pub(crate) use offline::open;
 
 /// A gateway that can be embedded: as a router in a program's own server, or served by itself.
 ///
@@ -104,7 +109,7 @@ impl Gateway {
     }
 
     /// Serves and delivers until `shutdown` ends, the requests in flight are answered and what was delivered is kept. Fails when the
-    /// listener or the ledger cannot be used.
+    /// listener or the ledger cannot be used; and, at once, with [`SetBack`] when the database was.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
         let running = self.start(&format!("http://{}", listener.local_addr()?)).await.map_err(io::Error::other)?;
         self.serve_started(listener, running, shutdown).await
@@ -116,9 +121,15 @@ impl Gateway {
         running: Running,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
-        let served = http::serve(listener, self.router(), self.context, shutdown).await;
-        running.stop().await;
-        served
+        let context = Arc::clone(&self.context);
+        tokio::select! {
+            served = http::serve(listener, self.router(), self.context, shutdown) => {
+                running.stop().await;
+                served
+            }
+            // As if it were killed: nothing that is to be kept yet may be.
+            seen = context.delivery.set_back() => Err(io::Error::other(SetBack(seen))),
+        }
     }
 }
 
@@ -247,7 +258,7 @@ impl Builder {
     pub fn build(mut self) -> Result<Gateway, StoreError> {
         let backend = match self.backend.take() {
             Some(backend) => backend,
-            None => backends::open("memory", self.opening(PathBuf::new()))?,
+            None => backends::memory::open(self.opening(&config::Store::default())),
         };
         self.surface.event_mode = self.switches.event_mode;
         let delivery = Delivery::new(delivery::Parts {
@@ -277,62 +288,17 @@ impl Builder {
         Ok(Gateway { context: Arc::new(Context::new(Engine::new(parts), Arc::new(delivery), authenticator, self.surface)) })
     }
 
-    fn opening(&self, data_path: PathBuf) -> Opening {
-        Opening { data_path, registry: Arc::clone(&self.registry), ids: Arc::clone(&self.ids), limits: self.surface.limits.clone() }
+    fn opening(&self, store: &config::Store) -> Opening {
+        Opening {
+            purpose: backends::Purpose::Serve,
+            data_path: store.data_path.clone(),
+            database_url: store.database_url.clone(),
+            views: store.views.clone(),
+            registry: Arc::clone(&self.registry),
+            ids: Arc::clone(&self.ids),
+            limits: self.surface.limits.clone(),
+        }
     }
-}
-
-/// Why the program does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The data folder is held by another process, was written by a newer program, or cannot be used.
-    #[error("DATA_PATH {path}: {source}")]
-    Store {
-        /// The data folder.
-        path: String,
-        /// What the store says.
-        source: StoreError,
-    },
-    /// The generated key can be neither read nor written.
-    #[error("DATA_PATH {path}: the file api-key: {source}")]
-    Key {
-        /// The data folder.
-        path: String,
-        /// What the operating system says.
-        source: io::Error,
-    },
-    /// The file of `--dump-resources` cannot be written.
-    #[error("--dump-resources {path}: {source}")]
-    Dump {
-        /// The file.
-        path: String,
-        /// What the operating system or the store says.
-        source: io::Error,
-    },
-    /// What is sealed in the data folder cannot be opened, or the signing keys cannot be read.
-    #[error("DATA_PATH {path}: signing keys: {source}")]
-    SigningKeys {
-        /// The data folder.
-        path: String,
-        /// What is wrong with them.
-        source: KeysError,
-    },
-    /// What is kept of delivery cannot be read, or a stream of the configuration cannot be as it says.
-    #[error("{source}")]
-    Delivery {
-        /// What is in the way.
-        source: StartFailure,
-    },
-    /// The address cannot be listened on, or the runtime does not start.
-    #[error("HOST {host}, PORT {port}: {source}")]
-    Listener {
-        /// The name or address.
-        host: String,
-        /// The port.
-        port: u16,
-        /// What the operating system says.
-        source: io::Error,
-    },
 }
 
 /// Starts from settings and serves until SIGTERM or SIGINT. Says on the standard output where it listens, and once the key that it
@@ -342,14 +308,18 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
     let (host, port) = (settings.server.host.clone(), settings.server.port);
     let base_path = settings.server.base_path.clone();
     let dump = settings.dump_resources.clone().as_deref().map(Dump::open).transpose()?;
-    let path = settings.store.data_path.display().to_string();
-    let gateway = assemble(settings)?;
+    let place = settings.store.place();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|source| StartError::Listener { host: host.clone(), port, source })?;
+    let gateway = runtime.block_on(assemble(settings))?;
     warn_of_retired(&gateway);
     let failed = |failure| match failure {
-        StartFailure::Keys(source) => StartError::SigningKeys { path: path.clone(), source },
+        StartFailure::Keys(source) => StartError::SigningKeys { place: place.clone(), source },
         source => StartError::Delivery { source },
     };
-    serve(&gateway, (&host, port), &base_path, dump, failed)
+    let served = runtime.block_on(serve(&gateway, (&host, port), &base_path, dump, failed));
+    drop(gateway);
+    served
 }
 
 /// Types that are no longer configured: their resources stay, and nobody can reach them.
@@ -392,7 +362,7 @@ impl Dump {
     }
 }
 
-fn assemble(settings: Settings) -> Result<Gateway, StartError> {
+async fn assemble(settings: Settings) -> Result<Gateway, StartError> {
     let Settings {
         server, store, switches, delivery, patch_answer, limits, schemas, mut api_keys, me_user_name, named_keys, ..
     } = settings;
@@ -410,8 +380,11 @@ fn assemble(settings: Settings) -> Result<Gateway, StartError> {
         builder = builder.without_page();
     }
     let path = store.data_path.display().to_string();
-    let refused = |source| StartError::Store { path: path.clone(), source };
-    let backend = backends::open(store.backend, builder.opening(store.data_path.clone())).map_err(refused)?;
+    let refused = |source| match &store.database_url {
+        Some(_) => StartError::Database { source },
+        None => StartError::Store { path: path.clone(), source },
+    };
+    let backend = backends::open(store.backend, builder.opening(&store)).await.map_err(refused)?;
     if api_keys.is_empty() && named_keys.is_empty() {
         let keeps = backend.store.capabilities().durable;
         let key = generated_key(keeps.then_some(&store.data_path), &*builder.entropy);
@@ -437,7 +410,7 @@ fn generated_key(folder: Option<&PathBuf>, entropy: &dyn Entropy) -> io::Result<
     Ok(generated.key)
 }
 
-fn serve(
+async fn serve(
     gateway: &Gateway,
     (host, port): (&str, u16),
     base_path: &str,
@@ -445,18 +418,19 @@ fn serve(
     failed: impl Fn(StartFailure) -> StartError,
 ) -> Result<(), StartError> {
     let refused = |source| StartError::Listener { host: host.to_owned(), port, source };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(refused)?;
-    runtime.block_on(async {
-        let listener = TcpListener::bind((host, port)).map_err(refused)?;
-        let address = listener.local_addr().map_err(refused)?;
-        let running = gateway.start(&format!("http://{address}")).await.map_err(failed)?;
-        let shutdown = shutdown_signal().map_err(refused)?;
-        say(&format!("Carillon listens on http://{address}{base_path}/"));
-        gateway.clone().serve_started(listener, running, shutdown).await.map_err(refused)?;
-        let Some(dump) = dump else { return Ok(()) };
-        let origin = gateway.context.surface.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
-        dump.write(gateway, &format!("{origin}{base_path}")).await
-    })
+    let listener = TcpListener::bind((host, port)).map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+    let running = gateway.start(&format!("http://{address}")).await.map_err(failed)?;
+    let shutdown = shutdown_signal().map_err(refused)?;
+    say(&format!("Carillon listens on http://{address}{base_path}/"));
+    let ended = |source: io::Error| match source.downcast::<SetBack>() {
+        Ok(source) => StartError::SetBack { source },
+        Err(source) => refused(source),
+    };
+    gateway.clone().serve_started(listener, running, shutdown).await.map_err(ended)?;
+    let Some(dump) = dump else { return Ok(()) };
+    let origin = gateway.context.surface.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    dump.write(gateway, &format!("{origin}{base_path}")).await
 }
 
 /// Ends at the first SIGTERM or SIGINT; both are listened for from now on.

@@ -55,6 +55,13 @@ impl Lab {
         Ok(folder)
     }
 
+    /// A new folder with nothing in it.
+    pub(crate) fn fresh(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.folder.path().join(name);
+        std::fs::create_dir_all(&folder)?;
+        Ok(folder)
+    }
+
     /// A copy of a data folder that no server runs on.
     pub(crate) fn copy(&self, from: &Path, name: &str) -> Result<PathBuf> {
         let folder = self.folder.path().join(name);

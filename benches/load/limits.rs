@@ -48,6 +48,20 @@ pub(crate) const FAIR_LATE: Limit = Limit::AtMost(1.5);
 /// The time of a SCIM POST beside a dead and a slow receiver, median, to the same without these two: what is above 1 is noise.
 pub(crate) const FAIR_WRITE: Limit = Limit::AtMost(1.2);
 
+/// `userName eq` and the first page in requests a second after an import of many users, to the same after one of few.
+pub(crate) const IMPORTED_MANY_TO_FEW: Limit = Limit::AtLeast(0.8);
+
+/// PATCH with its event over PostgreSQL in users a second, to a loop that updates a row and inserts one into an outbox.
+pub(crate) const POSTGRES_PATCH_TO_RAW: Limit = Limit::AtLeast(0.5);
+/// GET of one user over PostgreSQL in requests a second, to a loop that selects the document by its key.
+pub(crate) const POSTGRES_GET_TO_RAW: Limit = Limit::AtLeast(0.5);
+/// From the answer to a write to its event's place in the log that can be read, under full load, 99th percentile in milliseconds.
+pub(crate) const POSTGRES_LAG_MS: Limit = Limit::AtMost(100.0);
+/// PATCH and GET by turns in requests a second over two nodes, to the same over one on the same processors.
+pub(crate) const POSTGRES_TWO_NODES_TO_ONE: Limit = Limit::AtLeast(0.9);
+/// Clients of the lines over PostgreSQL, and connections of the wide one of the bare loops' two pools.
+pub(crate) const POSTGRES_CLIENTS: usize = 32;
+
 /// Lanes of a push stream, and of the one that must keep pace with all the writes that there can be.
 pub(crate) const LANES: u8 = 8;
 pub(crate) const LANES_BESIDE_WRITES: u8 = 16;

@@ -5,6 +5,9 @@
 //! cargo bench --bench load -- --quick               # some seconds: shows that it works, its numbers mean little
 //! cargo bench --bench load -- --only create,patch   # some lines: start, read, filter, list, create, bulk, patch, member, memory,
 //!                                                   # and of delivery: poll, push, lanes, drain, wake, fair
+//! cargo bench --bench load -- --only pg-patch       # of PostgreSQL, where CARILLON_POSTGRES_URL names a server: pg-patch, pg-get, pg-lag,
+//!                                                   # pg-nodes, pg-member
+//! cargo bench --bench load -- --only import         # a million users imported, only when it is named
 //! cargo bench --bench load -- --users-large 200000  # a smaller large store
 //! cargo bench --bench load -- --strict              # exit code 1 when a limit is missed
 //! ```
@@ -19,7 +22,9 @@
 //! - delivery: the same server without streams (`poll`: a stream that long-polls and acknowledges all the time; `push`: a stream that
 //!   keeps pace, and how soon an event arrives when nothing else happens), a loop that renders and signs the same SETs in memory
 //!   (`drain`), the same streams without a dead and a slow receiver among them (`fair`). `lanes` (a receiver that takes its time) and
-//!   `wake` (many long polls, one commit) are held against amounts.
+//!   `wake` (many long polls, one commit) are held against amounts;
+//! - PostgreSQL: loops over the server's own driver and pool, without HTTP: an update and an insert into an outbox (`pg-patch`), a select by
+//!   key (`pg-get`); one node (`pg-nodes`).
 //!
 //! Limits and amounts: [`limits`].
 
@@ -47,10 +52,32 @@ use tokio::runtime::Builder;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// The lines that `--only` knows.
-const LINES: [&str; 15] = [
-    "start", "read", "filter", "list", "create", "bulk", "patch", "member", "memory", "poll", "push", "lanes", "drain", "wake",
+const LINES: [&str; 21] = [
+    "start",
+    "read",
+    "filter",
+    "list",
+    "create",
+    "bulk",
+    "patch",
+    "member",
+    "memory",
+    "poll",
+    "push",
+    "lanes",
+    "drain",
+    "wake",
     "fair",
+    "pg-patch",
+    "pg-get",
+    "pg-lag",
+    "pg-nodes",
+    "pg-member",
+    "import",
 ];
+
+/// The line that takes too long to be run with the others.
+const ONLY_WHEN_NAMED: &str = "import";
 
 #[derive(Debug)]
 struct Options {
@@ -61,7 +88,11 @@ struct Options {
 
 impl Options {
     fn parse(arguments: impl Iterator<Item = String>) -> Result<Self> {
-        let mut options = Self { scale: Scale::FULL, strict: false, only: LINES.map(str::to_owned).to_vec() };
+        let mut options = Self {
+            scale: Scale::FULL,
+            strict: false,
+            only: LINES.map(str::to_owned).into_iter().filter(|line| line != ONLY_WHEN_NAMED).collect(),
+        };
         let mut arguments = arguments;
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
@@ -132,6 +163,14 @@ async fn run() -> Result<bool> {
     }
     if options.wants(&["poll", "push", "lanes", "drain", "wake", "fair"]) {
         lines::delivery::measure(&lab, &options.only, &mut report).await?;
+    }
+    if options.wants(&["pg-patch", "pg-get", "pg-lag", "pg-nodes", "pg-member"]) {
+        lines::postgres::measure(&lab, &options.only, &mut report).await?;
+    }
+    if options.wants(&[ONLY_WHEN_NAMED]) {
+        for line in lines::import::measure(&lab).await? {
+            report.push(line);
+        }
     }
     Ok(report.passes() || !options.strict)
 }

@@ -197,3 +197,27 @@ impl Traffic for Patches {
         request(out, "PATCH", format_args!("/Users/{}", self.people[index].id), &set_active(active));
     }
 }
+
+/// PATCH of `active` and GET by id, in turn at random.
+#[derive(Debug)]
+pub(crate) struct Mixed {
+    patches: Patches,
+    reads: Reads,
+}
+
+impl Mixed {
+    /// Of these users, all active, by so many clients.
+    pub(crate) fn new(people: &Arc<Vec<Person>>, clients: usize) -> Self {
+        Self { patches: Patches::new(Arc::clone(people), clients), reads: Reads(Arc::clone(people)) }
+    }
+}
+
+impl Traffic for Mixed {
+    fn request(&self, client: usize, random: &mut Random, out: &mut Vec<u8>) {
+        if random.next() & 1 == 0 {
+            self.patches.request(client, random, out);
+        } else {
+            self.reads.request(client, random, out);
+        }
+    }
+}

@@ -49,6 +49,14 @@ impl Server {
         Self::spawn(command)
     }
 
+    /// The product over the store that these settings name.
+    pub(crate) fn start_over(folder: &Path, settings: Vec<(String, String)>) -> Result<Self> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_carillon"));
+        command.current_dir(folder).env_clear().envs(settings);
+        command.env("HOST", "127.0.0.1").env("PORT", "0").env("API_KEY", KEY).env("LOGLEVEL", "ERROR");
+        Self::spawn(command)
+    }
+
     /// Bare axum: one route that always sends this body.
     pub(crate) fn start_static(body: impl AsRef<OsStr>) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);

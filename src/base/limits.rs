@@ -1,6 +1,10 @@
 //! Every limit of the house, named, with its unit. What an operator may change is in [`Limits`]; the rest are constants.
 
+mod database;
+
 use std::time::Duration;
+
+pub use database::*;
 
 /// Limits that the configuration may change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +99,44 @@ pub const CURSOR_BYTES: usize = 8 * 1024;
 pub const PROJECTED_ATTRIBUTES: usize = 256;
 /// Longest resource id that is looked up, in bytes; a longer one names nothing.
 pub const RESOURCE_ID_BYTES: usize = 256;
+/// Resources that an export reads at a time.
+pub const EXPORT_PAGE_RESOURCES: u64 = 500;
+/// Longest line that is imported when nothing else is said, in bytes: a group of half a million members.
+pub const IMPORT_LINE_BYTES: usize = 64 * 1024 * 1024;
+/// Most values in one line of an import: each takes some hundred bytes of memory.
+pub const IMPORT_VALUES: usize = 4_000_000;
+/// Most resources that an import reads, and commits, together.
+pub const IMPORT_BATCH_RESOURCES: usize = 500;
+/// Size at which such a batch ends early, in bytes.
+pub const IMPORT_BATCH_BYTES: usize = 2 * 1024 * 1024;
+/// Most bytes of text that an import works on at a time, unless one line alone is longer.
+pub const IMPORT_BYTES_IN_FLIGHT: u32 = 32 * 1024 * 1024;
+/// Batches that wait to be read by an import.
+pub const IMPORT_BATCHES_WAITING: usize = 2;
+/// Batches that an import commits at a time: while one waits for the disk, the next one is written.
+pub const IMPORT_COMMITS: usize = 2;
+/// Resources that an import looks up at a time.
+pub const IMPORT_LOOKUPS: usize = 16;
+/// Most members of groups that an import keeps in mind until the resources they name have come.
+pub const IMPORT_WAITING_MEMBERS: usize = 1_000_000;
+/// Refusals after which an import ends when nothing else is said.
+pub const IMPORT_REFUSALS: u64 = 100;
+/// Time between two looks of the progress of an import or an export on a terminal, in milliseconds.
+pub const TRANSFER_TICK_MS: u64 = 200;
+/// Time between two lines that say how far it is where there is no terminal, in milliseconds.
+pub const TRANSFER_LINE_MS: u64 = 10_000;
+/// Times that a batch is tried when other nodes are faster with what it takes.
+pub const BATCH_TRIES: usize = 8;
+/// Parts of a counter in the database, so that writers do not wait for each other.
+pub const COUNTER_SLOTS: i32 = 64;
+/// How long a node may deliver a push stream after it has said so, in milliseconds.
+pub const LEASE_MS: u64 = 30_000;
+/// Time between two such claims, and how long before a lease runs out its holder stops by itself, in milliseconds.
+pub const LEASE_RENEW_MS: u64 = 10_000;
+/// Pause before a failed claim is made again, in milliseconds.
+pub const LEASE_RETRY_MS: u64 = 1_000;
+/// Longest name of a view: what PostgreSQL keeps of one.
+pub const VIEW_NAME_BYTES: usize = 63;
 /// Longest value in an index, in bytes. A longer one stands there as its leading bytes and a SHA-256 digest of the whole: equality
 /// is decided by these, order and longer prefixes by the document.
 pub const INDEXED_VALUE_BYTES: usize = 512;
@@ -129,8 +171,16 @@ pub const WAL_RETRY_MS: u64 = 100;
 pub const WAL_RETRY_WAIT_MS: u64 = 10;
 /// Time that a read may take on the thread that asked for it, in milliseconds; a longer one is begun anew among the scans.
 pub const INLINE_READ_MS: u64 = 20;
-/// Time to wait for another process that holds the database, in milliseconds.
-pub const DATABASE_BUSY_MS: u64 = 2_000;
+/// Time that a start waits for nodes of another configuration to end, where it cannot go on beside them, in milliseconds.
+pub const OTHER_NODES_MS: u64 = 30_000;
+/// Most candidates that a search looks at without a turn among the scans.
+pub const SEEK_CANDIDATES: u64 = 256;
+/// Most resources that one statement of a scan reads.
+pub const SCAN_STEP_RESOURCES: u64 = 16_384;
+/// Time between two looks at which indexes are whole, where several nodes share a database, in milliseconds.
+pub const INDEX_LOOK_MS: u64 = 1_000;
+/// Time for which a node uses an index without having looked, in milliseconds.
+pub const INDEX_TRUST_MS: u64 = 15_000;
 /// Prepared statements that a connection keeps.
 pub const PREPARED_STATEMENTS: usize = 128;
 /// Memory for the pages that one transaction changes, in KiB.
@@ -238,6 +288,8 @@ pub const POLL_ACKNOWLEDGEMENTS: usize = 1_000;
 pub const POLL_EVENTS: usize = 500;
 /// What their events may come to, in bytes, about; the event that passes it is the last.
 pub const POLL_BYTES: usize = 4 * 1024 * 1024;
+/// Time between two looks of one stream, for a request that waits, at what other nodes were told, in milliseconds.
+pub const POLL_REFRESH_MS: u64 = 1_000;
 /// Time after which a SET that was polled and not acknowledged is delivered again, in milliseconds.
 pub const POLL_LEASE_MS: u64 = 60_000;
 /// Time that a poll which an event has woken waits for more of the same burst, in milliseconds.
@@ -306,6 +358,8 @@ pub const PRINCIPAL_BYTES: usize = 64;
 pub const COMMAND_CONNECT_MS: u64 = 10_000;
 /// Time for the gateway to answer a command, in milliseconds.
 pub const COMMAND_ANSWER_MS: u64 = 60_000;
+/// Time for the gateway to say whether it is ready, in milliseconds.
+pub const COMMAND_READY_MS: u64 = 5_000;
 /// Largest answer that a command reads, in bytes.
 pub const COMMAND_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// Age at which a copy of the JWK Set is fetched anew, in seconds: its `max-age`. A key is announced for twice as long before it signs.
@@ -411,3 +465,9 @@ pub const RECEIVE_REASON_BYTES: usize = 16 * 1024;
 pub const RECEIVE_PROGRESS_MS: u64 = 10_000;
 /// Time between two looks of its progress on a terminal, in milliseconds.
 pub const RECEIVE_TICK_MS: u64 = 250;
+/// Longest time that a reader who may just have written waits for its events to get their places, in milliseconds.
+pub const SETTLED_MS: u64 = 1_000;
+/// Time after which the end of the log is read though no news of it has come from other nodes, in milliseconds.
+pub const LISTENER_PATIENCE_MS: u64 = 1_000;
+/// Most times that the places of a stream are merged anew because another node has written them in between.
+pub const RESOLVE_TRIES: usize = 16;

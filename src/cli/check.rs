@@ -19,7 +19,8 @@ const KEY_CHARACTERS: usize = 20;
 /// A key of fewer different characters than this is called weak.
 const KEY_DIFFERENT_CHARACTERS: usize = 8;
 /// The settings that name a file with a secret.
-const FILES_OF_SECRETS: [&str; 4] = ["API_KEY_FILE", "SECRETS_KEY_FILE", "SET_SIGNING_SECRET_FILE", "SET_PUSH_TOKEN_FILE"];
+const FILES_OF_SECRETS: [&str; 5] =
+    ["API_KEY_FILE", "DATABASE_URL_FILE", "SECRETS_KEY_FILE", "SET_SIGNING_SECRET_FILE", "SET_PUSH_TOKEN_FILE"];
 
 /// Shows everything; ends with 2 when `serve` would not start, with every problem listed.
 pub(super) fn run(arguments: Arguments) -> ExitCode {

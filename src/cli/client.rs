@@ -131,8 +131,13 @@ impl Connection {
 
 /// Where a gateway with these settings listens, as seen from this machine.
 fn listening_at(settings: &Settings) -> Result<String, Failed> {
+    Ok(format!("{}{}", origin_of(settings)?, settings.server.base_path))
+}
+
+/// The same without the base path.
+pub(super) fn origin_of(settings: &Settings) -> Result<String, Failed> {
     let server = &settings.server;
-    let origin = match (server.port, &server.public_url) {
+    Ok(match (server.port, &server.public_url) {
         (0, None) => {
             return Err(Failed::Nowhere("PORT is 0 and PUBLIC_URL is not set: use --url to say where the gateway is".into()));
         }
@@ -143,8 +148,7 @@ fn listening_at(settings: &Settings) -> Result<String, Failed> {
             Ok(IpAddr::V6(address)) => format!("http://[{address}]:{port}"),
             _ => format!("http://{}:{port}", server.host),
         },
-    };
-    Ok(format!("{origin}{}", server.base_path))
+    })
 }
 
 /// The key that a gateway with these settings knows.
@@ -208,7 +212,7 @@ fn understood(url: String, status: StatusCode, answer: Option<Value>) -> Result<
 }
 
 /// The last cause of an error: the outer ones only say that there was one.
-fn innermost(error: &dyn std::error::Error) -> String {
+pub(super) fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;

@@ -2,7 +2,11 @@
 
 mod check;
 mod client;
+mod export;
+mod import;
 mod keys;
+mod offline;
+mod ready;
 mod receive;
 mod replay;
 mod serve;
@@ -26,8 +30,14 @@ enum Command {
     Serve(serve::Arguments),
     /// Read the settings as serve would, show them and what they lead to, and touch nothing.
     Check(serve::Arguments),
+    /// Write every resource as JSON lines, straight from the store that the settings name.
+    Export(export::Arguments),
+    /// Take resources over as they are, with their ids, straight into the store that the settings name.
+    Import(Box<import::Arguments>),
     /// List and rotate the keys that a running gateway signs events with
     Keys(keys::Arguments),
+    /// Whether a running gateway is ready to serve: ends with 0 or 1. For health checks
+    Ready(ready::Arguments),
     /// Have a running gateway deliver events of a stream once more.
     Replay(replay::Arguments),
     /// Receive events: verify each SET, keep it once, acknowledge it then.
@@ -41,7 +51,10 @@ pub fn run() -> ExitCode {
     match line.command {
         Some(Command::Serve(arguments)) => serve::run(arguments),
         Some(Command::Check(arguments)) => check::run(arguments),
+        Some(Command::Export(arguments)) => export::run(&arguments),
+        Some(Command::Import(arguments)) => import::run(&arguments),
         Some(Command::Keys(arguments)) => keys::run(arguments),
+        Some(Command::Ready(arguments)) => ready::run(arguments),
         Some(Command::Replay(arguments)) => replay::run(arguments),
         Some(Command::Receive(arguments)) => receive::run(*arguments),
         None => serve::run(line.serve),

@@ -79,6 +79,8 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
     };
     match app::run(settings) {
         Ok(()) => ExitCode::SUCCESS,
+        // The log tells it. Whoever looks after the process starts it again.
+        Err(StartError::SetBack { .. }) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("Carillon cannot start:\n{error}");
             ExitCode::from(if matches!(error, StartError::Listener { .. } | StartError::Dump { .. }) { 1 } else { CANNOT_START })

@@ -19,6 +19,8 @@ pub enum Source {
     Environment,
     /// The file of settings.
     File,
+    /// A file of its own, which this setting names.
+    Named(&'static str),
     /// Nobody said anything.
     Default,
 }
@@ -26,7 +28,7 @@ pub enum Source {
 impl fmt::Display for Source {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::Flag(flag) => flag,
+            Self::Flag(name) | Self::Named(name) => name,
             Self::Environment => "environment",
             Self::File => "file",
             Self::Default => "default",
@@ -50,15 +52,17 @@ pub struct Shown {
 /// Every setting, in the order of the table.
 pub(super) fn shown(settings: &Settings, reader: &Reader) -> Vec<Shown> {
     let one = |(variable, key): &(&'static str, &'static str)| {
+        let source = reader.source(variable);
         let written = || match reader.raw(variable) {
             // The flags name them; what they name is listed with the schemas.
             None if *variable == "SCHEMA_PATH" => "(the files below)".into(),
+            None if matches!(source, Source::Named(_)) => "(set, not shown)".into(),
             None => "(not set)".into(),
             Some(_) if SECRET.contains(variable) => "(set, not shown)".into(),
             Some(text) => text,
         };
         let value = value(settings, variable).unwrap_or_else(written);
-        Shown { variable, key, value, source: reader.source(variable) }
+        Shown { variable, key, value, source }
     };
     SETTINGS.iter().map(one).collect()
 }
@@ -95,6 +99,8 @@ fn value(settings: &Settings, variable: &str) -> Option<String> {
         .into(),
         "QUIRKS" => switches.quirks.to_string(),
         "STORE" => store.backend.into(),
+        "USER_MODEL_NAME" => store.views[0].clone(),
+        "GROUP_MODEL_NAME" => store.views[1].clone(),
         "DATA_PATH" => store.data_path.display().to_string(),
         "UNKNOWN_MEMBERS" => if switches.known_members_only { "reject" } else { "accept" }.into(),
         "UNIQUE_GROUP_NAMES" => settings.unique_group_names.to_string(),

@@ -1,6 +1,7 @@
 //! The static keys: those without a name, and the tables `[[auth.keys]]` of the file.
 
 use super::reader::Reader;
+use super::table::in_file;
 use crate::auth::{API_KEY_PRINCIPAL, Credential, Scope, Scopes, is_principal};
 use crate::base::limits;
 use crate::base::secret::Secret;
@@ -9,22 +10,36 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Flags first, else the variable, else the file it names.
 pub(super) fn api_keys(reader: &mut Reader, flags: &[Secret]) -> Vec<Secret> {
-    let named = reader.list("API_KEY");
-    let in_file = reader.parsed("API_KEY_FILE", "a path", |text| Some(text.to_owned()));
-    if !named.is_empty() && in_file.is_some() {
-        reader.problem("API_KEY and API_KEY_FILE are both set: expected one of them".into());
-    }
-    let (source, keys) = if !flags.is_empty() {
-        ("--bearer-token", flags.to_vec())
-    } else if let Some(path) = in_file {
-        ("API_KEY_FILE", read_file(reader, "API_KEY_FILE", &path).into_iter().collect())
-    } else {
-        ("API_KEY", named.into_iter().map(Secret::new).collect())
+    let written = reader.list("API_KEY");
+    let (source, keys) = match place(reader, "API_KEY", !written.is_empty()) {
+        _ if !flags.is_empty() => ("--bearer-token", flags.to_vec()),
+        Some((file, path)) => (file, read_file(reader, file, &path).into_iter().collect()),
+        None => ("API_KEY", written.into_iter().map(Secret::new).collect()),
     };
     for key in &keys {
         check(reader, source, key);
     }
     keys
+}
+
+/// The value of a secret setting, or what is in the file that its twin names.
+pub(super) fn secret(reader: &mut Reader, variable: &'static str) -> Option<Secret> {
+    let written = reader.parsed(variable, "a text", |text| Some(Secret::new(text)));
+    match place(reader, variable, written.is_some()) {
+        Some((file, path)) => read_file(reader, file, &path),
+        None => written,
+    }
+}
+
+/// The setting that names the file of a secret, and what it says, where it counts. That both are set is a problem.
+fn place(reader: &mut Reader, variable: &str, is_written: bool) -> Option<(&'static str, String)> {
+    let file = in_file(variable)?;
+    let path = reader.parsed(file, "a path", |text| Some(text.to_owned()))?;
+    if is_written {
+        reader.problem(format!("{variable} and {file} are both set: expected one of them"));
+        return None;
+    }
+    Some((file, path))
 }
 
 /// The tables `[[auth.keys]]`: `name`, one of `key` and `key_file`, `user_name` if it has a `/Me`, and `scopes` if it may not do
@@ -114,8 +129,13 @@ fn check_together(reader: &mut Reader, credentials: &[Credential]) {
     }
 }
 
+/// What a file holds, without white space around it.
 pub(super) fn read_file(reader: &mut Reader, source: &str, path: &str) -> Option<Secret> {
     match std::fs::read_to_string(path) {
+        Ok(text) if text.trim().is_empty() => {
+            reader.problem(format!("{source}: expected a file that is not empty"));
+            None
+        }
         Ok(text) => Some(Secret::new(text.trim())),
         Err(error) => {
             reader.problem(format!("{source}: expected a file that can be read: {error}"));

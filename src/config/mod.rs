@@ -9,6 +9,7 @@ mod reader;
 mod retention;
 mod schemas;
 mod signing;
+mod store;
 mod streams;
 mod table;
 #[cfg(test)]
@@ -113,8 +114,28 @@ pub struct Server {
 pub struct Store {
     /// The backend's name in the table of backends.
     pub backend: &'static str,
-    /// Its data folder.
+    /// Its data folder: of an embedded store its data, of any other what this node alone keeps, such as a key it has made.
     pub data_path: PathBuf,
+    /// The address of a database that is reached by one.
+    pub database_url: Option<Secret>,
+    /// The names of the views that show users and groups to readers of the database itself.
+    pub views: [String; 2],
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { backend: "sqlite", data_path: "./data".into(), database_url: None, views: ["Users", "Groups"].map(str::to_owned) }
+    }
+}
+
+impl Store {
+    /// The setting that says where the data is; a folder is shown, an address never, because it may hold a password.
+    pub fn place(&self) -> String {
+        match &self.database_url {
+            Some(_) => "DATABASE_URL".into(),
+            None => format!("DATA_PATH {}", self.data_path.display()),
+        }
+    }
 }
 
 /// Least severity that is logged.
@@ -193,7 +214,7 @@ impl Settings {
             api_keys: keys::api_keys(&mut reader, &flags.bearer_tokens),
             me_user_name: reader.parsed("ME_USER_NAME", "a userName", |text| Some(Secret::new(text))),
             named_keys: keys::named_keys(&mut reader),
-            store: store(&mut reader),
+            store: store::store(&mut reader),
             switches: switches(&mut reader),
             delivery: delivery(&mut reader),
             patch_answer: patch_answer(&mut reader),
@@ -283,36 +304,6 @@ fn public_url(text: &str) -> Option<String> {
         && url.username().is_empty()
         && url.password().is_none();
     is_base.then(|| url.as_str().trim_end_matches('/').to_owned())
-}
-
-fn store(reader: &mut Reader) -> Store {
-    let data_path = reader.parsed("DATA_PATH", "a path", |text| Some(PathBuf::from(text)));
-    let backend = reader.parsed("STORE", "sqlite or memory (no other store is built yet)", |text| match text {
-        "sqlite" => Some("sqlite"),
-        "memory" => Some("memory"),
-        _ => None,
-    });
-    let database = reader.parsed("DATABASE_URL", "sqlite:<folder>/carillon.db (no other database is built yet)", database_folder);
-    if database.is_some() && backend == Some("memory") {
-        reader.problem("DATABASE_URL names a database, but STORE is memory: expected one of them".into());
-    }
-    if database.is_some() && data_path.is_some() {
-        reader.problem("DATABASE_URL and DATA_PATH both say where the data is: expected one of them".into());
-    }
-    Store { backend: backend.unwrap_or("sqlite"), data_path: database.or(data_path).unwrap_or_else(|| "./data".into()) }
-}
-
-/// The folder of `sqlite:data/carillon.db`, `sqlite:///var/lib/carillon/carillon.db`. The file's name is the store's to choose, so
-/// no other is taken.
-fn database_folder(text: &str) -> Option<PathBuf> {
-    let path = text.strip_prefix("sqlite:")?;
-    let path = path.strip_prefix("//").unwrap_or(path);
-    let path = PathBuf::from(path);
-    if path.file_name()? != "carillon.db" {
-        return None;
-    }
-    let folder = path.parent()?;
-    Some(if folder.as_os_str().is_empty() { ".".into() } else { folder.to_owned() })
 }
 
 fn switches(reader: &mut Reader) -> Switches {

@@ -2,7 +2,7 @@
 
 use super::Flags;
 use super::effective::Source;
-use super::table::{NOT_BUILT, SECRET, SETTINGS, TABLES};
+use super::table::{NOT_BUILT, SECRET, SETTINGS, TABLES, in_file};
 use crate::scim::path::shorten;
 use config::builder::DefaultState;
 use config::{Config, ConfigBuilder, ConfigError, File, FileFormat};
@@ -122,7 +122,12 @@ fn sources(file: &Config, flags: &Flags, environment: &BTreeMap<String, String>)
         () if file.get::<Value>(key).is_ok() => Some(Source::File),
         () => None,
     };
-    let of = |(variable, key): &(&'static str, &str)| Some((*variable, flagged(variable).or_else(|| written(variable, key))?));
+    let named = |variable: &str| {
+        let file = in_file(variable)?;
+        written(file, key_of(file)).map(|_| Source::Named(file))
+    };
+    let source = |variable: &str, key: &str| flagged(variable).or_else(|| written(variable, key)).or_else(|| named(variable));
+    let of = |(variable, key): &(&'static str, &str)| Some((*variable, source(variable, key)?));
     SETTINGS.iter().filter_map(of).collect()
 }
 

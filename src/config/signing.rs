@@ -1,5 +1,6 @@
 //! How events are signed, and what seals the secrets that are kept.
 
+use super::keys;
 use super::reader::Reader;
 use crate::base::secret::Secret;
 use crate::delivery::stream::Algorithm;
@@ -22,7 +23,7 @@ pub(super) fn signing(reader: &mut Reader) -> Signing {
     let expected = Algorithm::ALL.map(Algorithm::name).join(", ");
     let named = |text: &str| Algorithm::ALL.into_iter().find(|algorithm| algorithm.name() == text);
     let algorithm = reader.parsed("SET_SIGNING_ALGORITHM", &format!("one of {expected}"), named);
-    let secret = secret(reader, "SET_SIGNING_SECRET", "SET_SIGNING_SECRET_FILE");
+    let secret = keys::secret(reader, "SET_SIGNING_SECRET");
     let is_short = |secret: &Secret| secret.expose().len() < SECRET_BYTES;
     if secret.as_ref().is_some_and(is_short) {
         reader.problem(format!("SET_SIGNING_SECRET: expected a secret of {SECRET_BYTES} bytes or more"));
@@ -31,26 +32,5 @@ pub(super) fn signing(reader: &mut Reader) -> Signing {
         reader.problem("SET_SIGNING_ALGORITHM is HS256: expected SET_SIGNING_SECRET or SET_SIGNING_SECRET_FILE too".into());
     }
     let usual = if secret.is_some() { Algorithm::Hs256 } else { Algorithm::default() };
-    Signing { algorithm: algorithm.unwrap_or(usual), secret, secrets_key: self::secret(reader, "SECRETS_KEY", "SECRETS_KEY_FILE") }
-}
-
-/// The value of a variable, or what is in the file that another one names.
-pub(super) fn secret(reader: &mut Reader, variable: &str, file: &str) -> Option<Secret> {
-    let value = reader.parsed(variable, "a text", |text| Some(Secret::new(text)));
-    let path = reader.parsed(file, "a path", |text| Some(text.to_owned()));
-    match (value, path) {
-        (Some(_), Some(_)) => {
-            reader.problem(format!("{variable} and {file} are both set: expected one of them"));
-            None
-        }
-        (Some(value), None) => Some(value),
-        (None, Some(path)) => super::keys::read_file(reader, file, &path).filter(|secret| {
-            let is_empty = secret.expose().is_empty();
-            if is_empty {
-                reader.problem(format!("{file}: expected a file that is not empty"));
-            }
-            !is_empty
-        }),
-        (None, None) => None,
-    }
+    Signing { algorithm: algorithm.unwrap_or(usual), secret, secrets_key: keys::secret(reader, "SECRETS_KEY") }
 }

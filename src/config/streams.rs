@@ -1,8 +1,7 @@
 //! The streams of the configuration: the tables `[[events.streams]]` of the file, and the one of `SET_PUSH_URL`.
 
-use super::keys::read_file;
+use super::keys::{read_file, secret};
 use super::reader::Reader;
-use super::signing::secret;
 use super::{Settings, network};
 use crate::auth::API_KEY_PRINCIPAL;
 use crate::base::clock::Timestamp;
@@ -128,7 +127,7 @@ pub(super) fn streams(reader: &mut Reader, settings: &Settings) -> Vec<Configure
 /// The stream of `SET_PUSH_URL`.
 fn pushed(reader: &mut Reader, settings: &Settings) -> Option<Configured> {
     let url = reader.parsed("SET_PUSH_URL", "a URL", |text| Some(text.to_owned()));
-    let token = secret(reader, "SET_PUSH_TOKEN", "SET_PUSH_TOKEN_FILE");
+    let token = secret(reader, "SET_PUSH_TOKEN");
     let Some(url) = url else {
         if token.is_some() {
             reader.problem("SET_PUSH_TOKEN is set, but SET_PUSH_URL is not: expected both".into());

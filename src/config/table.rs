@@ -21,6 +21,9 @@ pub(super) const SETTINGS: &[(&str, &str)] = &[
     ("STORE", "store.backend"),
     ("DATA_PATH", "store.data_path"),
     ("DATABASE_URL", "store.database_url"),
+    ("DATABASE_URL_FILE", "store.database_url_file"),
+    ("USER_MODEL_NAME", "store.user_view"),
+    ("GROUP_MODEL_NAME", "store.group_view"),
     ("INDEXED_ATTRIBUTES", "store.indexed_attributes"),
     ("PATCH_ANSWER", "protocol.patch_answer"),
     ("QUIRKS", "protocol.quirks"),
@@ -73,6 +76,20 @@ pub(super) const SECRET: &[&str] = &[
     "SET_PUSH_TOKEN",
 ];
 
+/// The settings whose value can stand in a file instead, and those that name the file.
+const IN_FILES: &[(&str, &str)] = &[
+    ("API_KEY", "API_KEY_FILE"),
+    ("SECRETS_KEY", "SECRETS_KEY_FILE"),
+    ("DATABASE_URL", "DATABASE_URL_FILE"),
+    ("SET_PUSH_TOKEN", "SET_PUSH_TOKEN_FILE"),
+    ("SET_SIGNING_SECRET", "SET_SIGNING_SECRET_FILE"),
+];
+
+/// The setting that names the file in which another one's value can stand.
+pub(super) fn in_file(variable: &str) -> Option<&'static str> {
+    IN_FILES.iter().find(|(name, _)| *name == variable).map(|(_, file)| *file)
+}
+
 /// Variables of what is not built yet, and the values of them that ask for nothing more than what there is.
 pub(super) const NOT_BUILT: &[(&str, &[&str])] = &[
     ("MONGO_DB", &[]),
@@ -98,8 +115,6 @@ pub(super) const NOT_BUILT: &[(&str, &[&str])] = &[
     ("IRODS_ADMIN_PASSWORD_FILE", &[]),
     ("USER_MAPPING", &["{}"]),
     ("GROUP_MAPPING", &["{}"]),
-    ("USER_MODEL_NAME", &["Users"]),
-    ("GROUP_MODEL_NAME", &["Groups"]),
     ("LEDGER_URL", &[]),
     ("ASYNC_REQUEST", &["none"]),
     ("SET_FEEDS", &["default"]),

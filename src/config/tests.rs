@@ -35,7 +35,7 @@ fn nothing_set_is_the_defaults() {
         api_keys: vec![],
         me_user_name: None,
         named_keys: vec![],
-        store: Store { backend: "sqlite", data_path: "./data".into() },
+        store: Store::default(),
         switches: Switches {
             known_members_only: false,
             quirks: Quirks::LENIENT,
@@ -65,7 +65,7 @@ fn flags_win_over_environment_over_file_over_defaults() {
     assert_eq!((settings.server.host.as_str(), settings.server.port), ("0.0.0.0", 3));
     assert_eq!(settings.server.base_path, "/scim/v2");
     assert_eq!((settings.server.page, settings.limits.page_size), (false, 8));
-    assert_eq!(settings.store, Store { backend: "sqlite", data_path: "/srv/d".into() });
+    assert_eq!(settings.store, Store { data_path: "/srv/d".into(), ..Store::default() });
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn every_problem_is_listed_and_no_secret_is() {
         ("PUBLIC_URL", "ftp://user:hunter2@example.com"),
         ("API_KEY", "hunter 2"),
         ("STORE", "ldap"),
-        ("DATABASE_URL", "postgresql://u:hunter2@h/d"),
+        ("DATABASE_URL", "oracle://u:hunter2@h/d"),
         ("UNKNOWN_MEMBERS", "maybe"),
         ("UNIQUE_GROUP_NAMES", "ja"),
         ("QUIRKS", "strict,+colours"),
@@ -171,8 +171,8 @@ fn every_problem_is_listed_and_no_secret_is() {
         LOGLEVEL (log.level): expected one of ERROR, WARN, INFO, DEBUG, TRACE, found 'LOUD'
         LOG_FORMAT (log.format): expected text or json, found 'xml'
         API_KEY: expected a key of printable ASCII characters without spaces
-        STORE (store.backend): expected sqlite or memory (no other store is built yet), found 'ldap'
-        DATABASE_URL (store.database_url): expected sqlite:<folder>/carillon.db (no other database is built yet)
+        STORE (store.backend): expected sqlite, postgres or memory (no other store is built yet), found 'ldap'
+        DATABASE_URL (store.database_url): expected sqlite:<folder>/carillon.db or postgresql://<user>:<password>@<host>/<database> (no other database is built yet)
         EVENT_MODE (events.mode): expected notice or full, found 'loud'
         UNKNOWN_MEMBERS (groups.unknown_members): expected accept or reject, found 'maybe'
         QUIRKS (protocol.quirks): expected lenient or strict, then any number of ,+name or ,-name of json_in_strings, dotted_names, own_id, manager_id, manager_as_string, booleans_as_strings, microsoft_schemas, extension_schemas, value_path_comparisons, bare_words_in_filters, create_from_filter, remove_listed_members, loose_formats, found 'strict,+colours'
@@ -312,8 +312,8 @@ fn every_setting_is_shown_with_its_value() {
     let silent: Vec<&str> = shown.iter().filter(|shown| shown.value == "(not set)").map(|shown| shown.variable).collect();
     // Other ways to say what another setting shows, or the list of indexes. A new setting gets a line in `effective`.
     let files = ["SET_PUSH_TOKEN_FILE", "SET_SIGNING_SECRET_FILE"];
-    let expected: Vec<&str> =
-        ["API_KEY_FILE", "SECRETS_KEY_FILE", "DATABASE_URL", "INDEXED_ATTRIBUTES"].into_iter().chain(files).collect();
+    let stores = ["API_KEY_FILE", "SECRETS_KEY_FILE", "DATABASE_URL", "DATABASE_URL_FILE", "INDEXED_ATTRIBUTES"];
+    let expected: Vec<&str> = stores.into_iter().chain(files).collect();
     assert_eq!(silent, expected);
     assert!(shown.iter().all(|shown| shown.source == Source::Default));
 }

@@ -1,5 +1,6 @@
 //! What the tests of polls and feeds share: a memory store that events are written to, and what delivers them.
 
+use super::counted::Counted;
 use super::poll::{PollAnswer, PollRequest, Polls};
 use super::stream::{Format, Method, Origin, Status, Stream};
 use super::{Delivery, Parts, Running, Settings};
@@ -14,8 +15,8 @@ use crate::event::template::{Data, Template};
 use crate::scim::error::Result;
 use crate::scim::resource::MemberChange;
 use crate::scim::schema::Registry;
-use crate::store::backends::{self, Opening};
-use crate::store::{Backend, Change, Document, Effect, Guard, Unit};
+use crate::store::backends::{self, Opening, Purpose};
+use crate::store::{Backend, Change, Document, Effect, Guard, Ledger, Unit};
 use serde_json::Value;
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -39,12 +40,15 @@ pub(super) fn caller(principal: &str) -> Caller {
 
 fn backend() -> Backend {
     let opening = Opening {
+        purpose: Purpose::Serve,
         data_path: PathBuf::new(),
+        database_url: None,
+        views: ["Users".into(), "Groups".into()],
         registry: Arc::new(Registry::builtin()),
         ids: Arc::new(TimeOrderedIds),
         limits: Limits::default(),
     };
-    backends::open("memory", opening).expect("a store")
+    backends::open_at_once("memory", opening).expect("a store")
 }
 
 impl House {
@@ -74,6 +78,26 @@ impl House {
     /// A house where a SET that is not acknowledged is delivered again after this time.
     pub(super) async fn with_lease(lease: Duration) -> Self {
         Self::over(backend(), Some(lease)).await
+    }
+
+    /// A house beside which there may be others on the same ledger, and who counts what is asked of it.
+    pub(super) async fn counted() -> (Self, Arc<Counted>) {
+        let mut backend = backend();
+        let counted = Counted::new(&backend.ledger);
+        backend.ledger = Arc::<Counted>::clone(&counted);
+        (Self::over(backend, None).await, counted)
+    }
+
+    /// What it is kept in.
+    pub(super) fn ledger(&self) -> Arc<dyn Ledger> {
+        Arc::clone(&self.backend.ledger)
+    }
+
+    /// The same store as another node sees it.
+    pub(super) async fn beside(&self) -> Self {
+        let Backend { store, ledger, registry } = &self.backend;
+        let backend = Backend { store: Arc::clone(store), ledger: Arc::clone(ledger), registry: Arc::clone(registry) };
+        Self::over(backend, None).await
     }
 
     /// The same store in another process: nothing is known but what is kept.

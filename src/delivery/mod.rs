@@ -2,6 +2,8 @@
 //!
 //! Nothing is queued anywhere but in the log: what a stream has not resolved it reads again, after a restart too (I4, I5).
 
+#[cfg(test)]
+mod counted;
 mod feed;
 #[cfg(test)]
 mod house;
@@ -145,6 +147,8 @@ pub struct Delivery {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
     settings: Settings,
+    /// This node, unlike any other and unlike itself after a restart.
+    node: String,
     /// Where the server listens: the origin where no public URL is configured.
     origin: Arc<OnceLock<String>>,
     tail: Arc<Tail>,
@@ -159,11 +163,17 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// Ends when the log is no longer the one that is delivered, and the process has to begin anew. Returns what was seen.
+    pub async fn set_back(&self) -> String {
+        self.ledger.set_back().await
+    }
+
     /// Puts it together. Nothing is delivered until it is started.
     pub fn new(parts: Parts) -> Self {
         install_crypto();
         let Parts { ledger, registry, clock, ids, entropy, settings } = parts;
         let origin = Arc::new(OnceLock::new());
+        let node = ids.next().to_string();
         let sealer = Arc::new(Sealer::new(settings.secrets_key.as_ref(), Arc::clone(&entropy)));
         let keys = Arc::new(Keys::new(Arc::clone(&ledger), Arc::clone(&clock), Arc::clone(&sealer), &settings));
         let streams = Arc::new(Streams::new(Arc::clone(&ledger), sealer));
@@ -182,6 +192,7 @@ impl Delivery {
             persister: Arc::clone(&persister),
             settings: settings.push(),
             format: settings.format,
+            node: node.clone(),
         }));
         let polls = Arc::new(Polls::new(&ledger, &clock, &tail, &streams, &renderer, &persister));
         Self {
@@ -189,6 +200,7 @@ impl Delivery {
             clock,
             ids,
             settings,
+            node,
             origin,
             tail,
             keys,

@@ -141,6 +141,7 @@ mod tests {
             let created = fixture.create(key(USER, name), &user(name));
             fixture.backend.store.commit(unit(at, vec![created])).await.expect("committed");
         }
+        fixture.settled().await;
         let record = |(id, more): &(&str, serde_json::Value)| {
             let mut stream = json!({
                 "tenant": 0, "owner": "ann", "origin": "request", "feeds": ["default"], "method": {"method": "poll"},

@@ -21,6 +21,7 @@ pub(super) struct Persister {
     /// One write at a time: none is overtaken by an older one.
     turn: tokio::sync::Mutex<()>,
     stale: watch::Sender<u64>,
+    superseded: watch::Sender<u64>,
 }
 
 /// A life of a stream.
@@ -44,6 +45,7 @@ impl Persister {
             enough: Notify::new(),
             turn: tokio::sync::Mutex::default(),
             stale: watch::Sender::new(0),
+            superseded: watch::Sender::new(0),
         }
     }
 
@@ -85,6 +87,11 @@ impl Persister {
     /// Wakes when a life of a stream has turned out to be over.
     pub(super) fn stale(&self) -> watch::Receiver<u64> {
         self.stale.subscribe()
+    }
+
+    /// Wakes when another node has turned out to hold the lease of a stream.
+    pub(super) fn superseded(&self) -> watch::Receiver<u64> {
+        self.superseded.subscribe()
     }
 
     /// Whether a life of a stream is over: the ledger keeps places of a later one.
@@ -141,10 +148,12 @@ impl Persister {
 
     fn written(&self, results: impl Iterator<Item = (Life, Result<PlaceSet>)>) -> Result<()> {
         let mut failure: Option<StoreError> = None;
-        let mut is_over = false;
+        let (mut is_over, mut is_superseded) = (false, false);
         let mut pending = self.pending();
         for ((stream, epoch), result) in results {
             match result {
+                // The other node delivers it too: nothing of it is to be kept.
+                Err(error) if error.kind == StoreErrorKind::Superseded => is_superseded = true,
                 Err(error) if error.kind != StoreErrorKind::Stale => {
                     failure = Some(error);
                     continue;
@@ -160,8 +169,8 @@ impl Persister {
             pending.writing.remove(&(stream, epoch));
         }
         drop(pending);
-        if is_over {
-            self.stale.send_modify(|count| *count += 1);
+        for (sender, _) in [(&self.stale, is_over), (&self.superseded, is_superseded)].into_iter().filter(|(_, is_so)| *is_so) {
+            sender.send_modify(|count| *count += 1);
         }
         failure.map_or(Ok(()), Err)
     }
@@ -198,6 +207,7 @@ fn add(to: &mut BTreeMap<Life, Resolution>, later: Resolution) {
         return;
     };
     earlier.places.merge(&later.places);
+    earlier.fence = later.fence.max(earlier.fence);
     let Resolution { settled, changed, retried, dead, .. } = later;
     // A batch is kept in this order: what is settled goes first, so that it need not be taken out of the others but here.
     earlier.dead.retain(|letter| !settled.contains(&letter.place));

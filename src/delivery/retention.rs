@@ -16,7 +16,7 @@ use crate::base::clock::Timestamp;
 use crate::base::id::{StreamId, Tenant};
 use crate::base::limits;
 use crate::scim::error::Result;
-use crate::store::ledger::{PlaceSet, Resolution, Trim};
+use crate::store::ledger::{PlaceSet, RETENTION_LEASE, Resolution, Trim};
 use crate::store::{Place, StoreError, StoreErrorKind};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -59,6 +59,29 @@ pub(super) struct Looks {
     known: BTreeSet<StreamId>,
 }
 
+/// Whether it is this node that keeps the log within its bounds.
+#[derive(Debug, Default)]
+struct Turn {
+    asked: Option<Instant>,
+    is_held: bool,
+}
+
+/// Streams that are delivered, now or later, and what each has resolved.
+#[derive(Debug)]
+struct Followed {
+    /// Of all the streams that there were then.
+    of: Snapshot,
+    streams: Vec<(Arc<Stream>, PlaceSet)>,
+    /// Whether all of them could be read.
+    is_whole: bool,
+}
+
+impl Followed {
+    fn none(of: Snapshot) -> Self {
+        Self { of, streams: Vec::new(), is_whole: false }
+    }
+}
+
 /// How far the log is to be trimmed.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
@@ -71,15 +94,41 @@ struct Bounds {
 }
 
 impl Delivery {
-    /// Keeps the log within its bounds, until it is dropped. What fails is tried again at the next look.
+    /// Keeps the log within its bounds, until it is dropped, where no other node does. What fails is tried again at the next look.
     pub(super) async fn retain(&self) {
         let mut looks = Looks::default();
+        let mut turn = Turn::default();
         let mut ticks = tokio::time::interval(Duration::from_millis(limits::RETENTION_LOOK_MS));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            // The failure of the ledger is in the log already.
-            let _ = Keeper(self).look(&mut looks).await;
+            if self.has_turn(&mut turn).await {
+                // The failure of the ledger is in the log already.
+                let _ = Keeper(self).look(&mut looks).await;
+            }
+        }
+    }
+
+    /// Whether this node keeps the log within its bounds. It holds on to that, and asks for it again while another one does.
+    async fn has_turn(&self, turn: &mut Turn) -> bool {
+        if !self.ledger.is_shared() {
+            return true;
+        }
+        if turn.asked.is_none_or(|asked| asked.elapsed() >= Duration::from_millis(limits::LEASE_RENEW_MS)) {
+            turn.asked = Some(Instant::now());
+            let claimed =
+                self.ledger.claim(&self.node, &[RETENTION_LEASE.to_owned()], Duration::from_millis(limits::LEASE_MS)).await;
+            turn.is_held = claimed.map_err(|error| error.answer()).is_ok_and(|held| !held.is_empty());
+        }
+        turn.is_held
+    }
+
+    /// Gives it back, so that another node need not wait until its lease runs out.
+    pub(super) async fn end_retention(&self) {
+        if self.ledger.is_shared() {
+            let names = [RETENTION_LEASE.to_owned()];
+            let patience = Duration::from_millis(limits::LEASE_RETRY_MS);
+            let _ = tokio::time::timeout(patience, self.ledger.release(&self.node, &names)).await;
         }
     }
 }
@@ -91,34 +140,39 @@ impl Keeper<'_> {
     /// Looks at the log once: disables streams that have lost events, and trims what is over the bounds.
     async fn look(&self, looks: &mut Looks) -> Result<()> {
         let mut floor = self.0.floor(TENANT).await?;
-        self.compare(floor, looks).await;
         let bounds = self.bounds().await?;
+        let streams = Arc::clone(&self.0.streams.watch().borrow());
+        let is_same = |(compared, known): &(Place, Snapshot)| *compared == floor && Arc::ptr_eq(known, &streams);
+        let is_compared = looks.compared.as_ref().is_some_and(is_same);
+        // Where nothing has changed and nothing goes, nobody is asked what streams have resolved.
+        let mut followed = if is_compared && floor >= bounds.cut { Followed::none(streams) } else { self.followed().await? };
+        if !is_compared {
+            self.compare(&mut followed, floor, looks).await;
+        }
+        self.tend_disabled(floor, looks).await;
         self.remove_letters(bounds, looks).await?;
-        let mut behind = if floor < bounds.cut { self.behind(bounds.cut).await } else { Vec::new() };
         while floor < bounds.cut {
+            if !Arc::ptr_eq(&followed.of, &self.0.streams.watch().borrow()) {
+                followed = self.followed().await?;
+            }
             let limit = (bounds.cut.0 - floor.0).min(limits::RETENTION_STEP_EVENTS);
             let reach = Place(floor.0 + limit);
-            self.pass_over(&behind, floor, reach).await?;
+            if !self.pass_over(&mut followed, floor, reach).await? {
+                break;
+            }
             // Places are dense, so that so many events end where the streams have been looked at.
             let trim = Trim {
                 through: bounds.by_count.min(reach),
                 before: bounds.before,
                 limit: usize::try_from(limit).unwrap_or(usize::MAX),
             };
-            let trimmed = self.0.ledger.trim(trim).await.map_err(|error| error.answer())?;
+            let trimmed = self.0.ledger.trim(floor, trim).await.map_err(|error| error.answer())?;
+            // None when another node has trimmed it: the next look begins where the log begins then.
             if trimmed == 0 {
                 break;
             }
             floor = Place(floor.0 + trimmed as u64);
-            let mut left = Vec::new();
-            for stream in behind {
-                if self.check(&stream, floor).await.unwrap_or(false) {
-                    looks.known.insert(stream.id.clone());
-                } else {
-                    left.push(stream);
-                }
-            }
-            behind = left;
+            self.check(&mut followed, floor, looks).await;
             pause().await;
         }
         Ok(())
@@ -157,44 +211,45 @@ impl Keeper<'_> {
         Ok(Bounds { by_count, before, cut: by_count.max(by_age) })
     }
 
-    /// What a stream has resolved.
-    async fn resolved(&self, stream: &Stream) -> Result<PlaceSet> {
+    /// What streams have resolved, with one question to the ledger. An inner failure is of one stream alone.
+    async fn resolved(&self, streams: &[Arc<Stream>]) -> Result<Vec<Result<PlaceSet>>> {
         // In this order: what is kept in between is in the second.
-        let mut resolved = self.0.persister.unkept(&stream.id, stream.epoch);
-        let kept = self.0.ledger.resolved(&stream.id, stream.epoch).await.map_err(|error| error.answer())?;
-        resolved.merge(&kept.unwrap_or_else(|| PlaceSet::through(stream.start())));
-        Ok(resolved)
+        let unkept = streams.iter().map(|stream| self.0.persister.unkept(&stream.id, stream.epoch)).collect::<Vec<_>>();
+        let lives: Vec<(StreamId, u64)> = streams.iter().map(|stream| (stream.id.clone(), stream.epoch)).collect();
+        let kept = self.0.ledger.resolved_of(&lives).await.map_err(|error| error.answer())?;
+        let all = streams.iter().zip(unkept).zip(kept).map(|((stream, mut resolved), kept)| {
+            let kept = kept.map_err(|error| error.answer())?;
+            resolved.merge(&kept.unwrap_or_else(|| PlaceSet::through(stream.start())));
+            Ok(resolved)
+        });
+        Ok(all.collect())
     }
 
-    /// The streams that are delivered, now or later, and have not resolved everything up to a place.
-    async fn behind(&self, cut: Place) -> Vec<Arc<Stream>> {
-        let snapshot = Arc::clone(&self.0.streams.watch().borrow());
-        let mut behind = Vec::new();
-        for stream in snapshot.values().filter(|stream| stream.status != Status::Disabled) {
-            // One that cannot be read does not keep the log from being trimmed.
-            if self.resolved(stream).await.is_ok_and(|resolved| resolved.missing(cut) > 0) {
-                behind.push(Arc::clone(stream));
-            }
-        }
-        behind
+    /// The streams that are delivered, now or later.
+    async fn followed(&self) -> Result<Followed> {
+        let of = Arc::clone(&self.0.streams.watch().borrow());
+        let streams: Vec<Arc<Stream>> = of.values().filter(|stream| stream.status != Status::Disabled).cloned().collect();
+        let resolved = self.resolved(&streams).await?;
+        let count = streams.len();
+        // One that cannot be read does not keep the log from being trimmed.
+        let streams: Vec<_> =
+            streams.into_iter().zip(resolved).filter_map(|(stream, places)| Some((stream, places.ok()?))).collect();
+        Ok(Followed { is_whole: streams.len() == count, of, streams })
     }
 
     /// Moves streams past those events after `floor` and up to `reach` that are not theirs: what is then unresolved of these places is
-    /// what the stream loses.
-    async fn pass_over(&self, behind: &[Arc<Stream>], floor: Place, reach: Place) -> Result<()> {
-        let mut passed = Vec::new();
-        for stream in behind.iter().filter(|stream| stream.tenant() == TENANT) {
-            // With what it has resolved, where it begins is kept too.
-            if let Ok(resolved) = self.resolved(stream).await
-                && resolved.missing(reach) > 0
-            {
-                passed.push((stream, resolved));
-            }
-        }
+    /// what the stream loses. False when some of them are gone already: whose they were nobody can tell any more.
+    async fn pass_over(&self, followed: &mut Followed, floor: Place, reach: Place) -> Result<bool> {
+        let is_behind =
+            |(stream, resolved): &&mut (Arc<Stream>, PlaceSet)| stream.tenant() == TENANT && resolved.missing(reach) > 0;
+        let mut passed: Vec<_> = followed.streams.iter_mut().filter(is_behind).collect();
         let mut after = floor;
         while after < reach && !passed.is_empty() {
             let limit = usize::try_from(reach.0 - after.0).unwrap_or(usize::MAX);
             let reading = self.0.ledger.read(TENANT, after, limit).await.map_err(|error| error.answer())?;
+            if reading.floor > floor {
+                return Ok(false);
+            }
             let through = reading.through.min(reach);
             if through <= after {
                 break;
@@ -210,51 +265,86 @@ impl Keeper<'_> {
             }
             after = through;
         }
-        self.keep(passed.into_iter().map(|(stream, places)| resolution(stream, places)).collect()).await
+        // With what it has resolved, where it begins is kept too.
+        let kept = self.keep(passed.iter().map(|(stream, places)| resolution(stream, places.clone())).collect()).await?;
+        for ((_, places), kept) in passed.into_iter().zip(kept) {
+            places.merge(&kept.unwrap_or_default());
+        }
+        Ok(true)
     }
 
-    /// Keeps what streams have resolved. One that has begun a new life meanwhile has places of its own.
-    async fn keep(&self, resolutions: Vec<Resolution>) -> Result<()> {
+    /// Keeps what streams have resolved, and tells what is kept of each then: nothing of one that has begun a new life meanwhile, which
+    /// has places of its own, and of one that cannot be read.
+    async fn keep(&self, resolutions: Vec<Resolution>) -> Result<Vec<Option<PlaceSet>>> {
+        let mut all = Vec::with_capacity(resolutions.len());
         for batch in batches(resolutions) {
             for result in self.0.ledger.resolve(batch).await.map_err(|error| error.answer())? {
-                match result {
-                    Err(StoreError { kind: StoreErrorKind::Stale, .. }) | Ok(_) => {}
-                    Err(error) => drop(error.answer()),
-                }
+                all.push(match result {
+                    Ok(kept) => Some(kept),
+                    Err(StoreError { kind: StoreErrorKind::Stale, .. }) => None,
+                    Err(error) if error.kind == StoreErrorKind::Corrupt => {
+                        drop(error.answer());
+                        None
+                    }
+                    Err(error) => return Err(error.answer()),
+                });
             }
         }
-        Ok(())
+        Ok(all)
     }
 
-    /// Compares every stream with the beginning of the log, when either has changed.
-    async fn compare(&self, floor: Place, looks: &mut Looks) {
-        let streams = Arc::clone(&self.0.streams.watch().borrow());
-        let is_same = |(compared, known): &(Place, Snapshot)| *compared == floor && Arc::ptr_eq(known, &streams);
-        if !looks.compared.as_ref().is_some_and(is_same) {
-            let mut is_whole = true;
-            for stream in streams.values().filter(|stream| stream.status != Status::Disabled) {
-                match self.check(stream, floor).await {
-                    Ok(false) => {}
-                    Ok(true) => drop(looks.known.insert(stream.id.clone())),
-                    Err(_) => is_whole = false,
-                }
+    /// Compares every stream with the beginning of the log.
+    async fn compare(&self, followed: &mut Followed, floor: Place, looks: &mut Looks) {
+        let mut left = Vec::new();
+        for (stream, resolved) in std::mem::take(&mut followed.streams) {
+            match self.lose(&stream, &resolved, floor).await {
+                Ok(false) => left.push((stream, resolved)),
+                Ok(true) => drop(looks.known.insert(stream.id.clone())),
+                Err(_) => followed.is_whole = false,
             }
-            looks.compared = is_whole.then(|| (floor, Arc::clone(&streams)));
         }
-        let patience = Duration::from_millis(limits::RETENTION_SETTLE_MS);
-        if looks.settled.is_none_or(|settled| settled.elapsed() >= patience) {
-            looks.settled = Some(Instant::now());
-            self.tend_disabled(floor, looks).await;
+        followed.streams = left;
+        looks.compared = followed.is_whole.then(|| (floor, Arc::clone(&followed.of)));
+    }
+
+    /// Disables those of the streams that have lost events with what has just gone.
+    async fn check(&self, followed: &mut Followed, floor: Place, looks: &mut Looks) {
+        let (left, lost): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut followed.streams).into_iter().partition(|(_, resolved)| resolved.missing(floor) == 0);
+        followed.streams = left;
+        if lost.is_empty() {
+            return;
+        }
+        // Their receivers may have taken them in the meantime.
+        let (lost, known): (Vec<Arc<Stream>>, Vec<PlaceSet>) = lost.into_iter().unzip();
+        let now = self.resolved(&lost).await.unwrap_or_default().into_iter().map(Result::ok).chain(std::iter::repeat(None));
+        for ((stream, known), now) in lost.into_iter().zip(known).zip(now) {
+            let is_lost = match &now {
+                Some(resolved) => self.lose(&stream, resolved, floor).await.unwrap_or(false),
+                None => false,
+            };
+            if is_lost {
+                looks.known.insert(stream.id.clone());
+            } else {
+                followed.streams.push((stream, now.unwrap_or(known)));
+            }
         }
     }
 
     /// Brings disabled streams up to the beginning of the log, and removes those that nobody will miss. Failures are in the log, and
     /// tried again.
     async fn tend_disabled(&self, floor: Place, looks: &mut Looks) {
+        let patience = Duration::from_millis(limits::RETENTION_SETTLE_MS);
+        if looks.settled.is_some_and(|settled| settled.elapsed() < patience) {
+            return;
+        }
+        looks.settled = Some(Instant::now());
         let streams = Arc::clone(&self.0.streams.watch().borrow());
         let is_disabled = |stream: &Arc<Stream>| stream.status == Status::Disabled;
         looks.known.retain(|id| streams.get(id).is_some_and(is_disabled));
-        for stream in streams.values().filter(|stream| is_disabled(stream)) {
+        let disabled: Vec<Arc<Stream>> = streams.values().filter(|stream| is_disabled(stream)).cloned().collect();
+        let Ok(resolved) = self.resolved(&disabled).await else { return };
+        for (stream, resolved) in disabled.iter().zip(resolved) {
             if self.is_abandoned(stream) {
                 tracing::warn!(stream = %stream.id, "the implicit stream of a feed is removed: it was disabled, and nobody minded");
                 let _ = self.0.streams.delete(&stream.id).await;
@@ -262,7 +352,9 @@ impl Keeper<'_> {
             }
             // Whoever recorded its gap counted what had gone then.
             let is_first = looks.known.insert(stream.id.clone());
-            let _ = self.settle(stream, floor, is_first && stream.gap.is_some()).await;
+            if let Ok(resolved) = resolved {
+                let _ = self.settle(stream, &resolved, floor, is_first && stream.gap.is_some()).await;
+            }
         }
     }
 
@@ -276,8 +368,8 @@ impl Keeper<'_> {
 
     /// Whether a stream has lost events: some up to `floor` are neither resolved nor kept. Then it is disabled, its gap is recorded, and
     /// its cursor is moved past it.
-    async fn check(&self, stream: &Stream, floor: Place) -> Result<bool> {
-        let places = self.resolved(stream).await?.missing(floor);
+    async fn lose(&self, stream: &Stream, resolved: &PlaceSet, floor: Place) -> Result<bool> {
+        let places = resolved.missing(floor);
         if places == 0 {
             return Ok(false);
         }
@@ -286,8 +378,7 @@ impl Keeper<'_> {
         Ok(true)
     }
 
-    async fn settle(&self, stream: &Stream, floor: Place, is_counted: bool) -> Result<()> {
-        let resolved = self.resolved(stream).await?;
+    async fn settle(&self, stream: &Stream, resolved: &PlaceSet, floor: Place, is_counted: bool) -> Result<()> {
         let places = resolved.missing(floor);
         if places == 0 {
             return Ok(());
@@ -302,7 +393,7 @@ impl Keeper<'_> {
             grown.await?;
             metrics::counter!("carillon_lost_places_total").increment(places);
         }
-        self.keep(vec![resolution(stream, PlaceSet::through(floor))]).await
+        self.keep(vec![resolution(stream, PlaceSet::through(floor))]).await.map(drop)
     }
 }
 

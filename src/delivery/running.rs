@@ -116,5 +116,6 @@ impl Running {
             tracing::warn!("what was delivered last is not kept: it is delivered again after the next start");
         }
         self.followers.shutdown().await;
+        self.delivery.end_retention().await;
     }
 }

@@ -83,6 +83,13 @@ impl Streams {
         }
     }
 
+    /// Dead letters may have been marked on another node, whose hint says no more than that something has changed.
+    fn poke_all(&self) {
+        for sender in self.pokes.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            sender.send_modify(|count| *count += 1);
+        }
+    }
+
     /// Nobody delivers this stream any more: whoever waits for a poke is told so.
     fn unpoke(&self, id: &StreamId) {
         self.pokes.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
@@ -120,8 +127,10 @@ impl Streams {
                 tracing::warn!(operation = error.operation, %error, "the streams cannot be read");
             }
             let patience = Duration::from_millis(limits::STREAMS_PATIENCE_MS);
-            if let Ok(Err(_)) = tokio::time::timeout(patience, changed.changed()).await {
-                return;
+            match tokio::time::timeout(patience, changed.changed()).await {
+                Ok(Ok(())) if self.ledger.is_shared() => self.poke_all(),
+                Ok(Ok(())) | Err(_) => {}
+                Ok(Err(_)) => return,
             }
         }
     }

@@ -72,6 +72,7 @@ impl Tail {
 
     /// The same, and sure to hold what was committed before it was asked for: for a reader who has just written.
     pub(super) async fn read_now(&self, after: Place, limit: usize) -> Result<Part> {
+        self.ledger.settled().await;
         let reached = Place(*self.wake.borrow());
         let is_known = reached <= *self.head.borrow();
         if is_known || self.catches_up(reached).await { self.read(after, limit).await } else { self.kept(after, limit).await }

@@ -4,8 +4,9 @@ mod bulk;
 mod create;
 mod cursor;
 mod delete;
-mod dump;
+mod export;
 mod gather;
+pub mod import;
 mod locks;
 mod me;
 mod modify;
@@ -34,6 +35,7 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 
 pub use bulk::{Performed, Processed};
+pub use export::{Extent, SECRETS};
 pub use modify::Modified;
 pub use query::{Listing, Search, Target};
 pub use represent::Representation;
@@ -142,6 +144,11 @@ impl Engine {
     /// What the operator decided.
     pub fn switches(&self) -> &Switches {
         &self.switches
+    }
+
+    /// Whether what is acknowledged survives the process.
+    pub fn is_durable(&self) -> bool {
+        self.store.capabilities().durable
     }
 
     /// Whether the store answers now.

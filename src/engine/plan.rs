@@ -146,6 +146,7 @@ impl Engine {
             unique_removed: had.unique.difference(&has.unique).cloned().collect(),
             index_added: has.lookup.difference(&had.lookup).cloned().collect(),
             index_removed: had.lookup.difference(&has.lookup).cloned().collect(),
+            dates: None,
         }
     }
 

@@ -132,6 +132,18 @@ fn digest(params: Params, password: &[u8], salt: &[u8], memory: &mut Vec<Block>)
     })
 }
 
+/// Whether a text is a hash that a password can be compared with.
+pub(super) fn is_hash(text: &str) -> bool {
+    PasswordHash::new(text).is_ok_and(|hash| {
+        hash.algorithm == ARGON2ID_IDENT && hash.salt.is_some() && hash.hash.is_some() && Params::try_from(&hash).is_ok()
+    })
+}
+
+/// Whether a value can be hashed; it is not.
+pub(super) fn check(change: &SecretChange) -> Result<()> {
+    change.value.as_ref().map_or(Ok(()), |value| prepare(value).map(drop))
+}
+
 /// PRECIS `OpaqueString` (RFC 8265 §4.2): other spaces become U+0020, then NFC. Control characters and an empty string are refused.
 fn prepare(value: &Secret) -> Result<Secret> {
     let text = value.expose();

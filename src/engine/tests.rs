@@ -9,7 +9,7 @@ use crate::base::id::{Tenant, TimeOrderedIds};
 use crate::base::secret::SystemEntropy;
 use crate::scim::error::ErrorKind;
 use crate::scim::version::Precondition;
-use crate::store::backends::{self, Opening};
+use crate::store::backends::{self, Opening, Purpose};
 use crate::store::{Capabilities, Committed, Page, Query, Stored, Unit};
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -80,12 +80,15 @@ impl House {
     pub(super) fn new() -> Self {
         let registry = Arc::new(Registry::builtin());
         let opening = Opening {
+            purpose: Purpose::Serve,
             data_path: std::path::PathBuf::new(),
+            database_url: None,
+            views: ["Users".into(), "Groups".into()],
             registry: Arc::clone(&registry),
             ids: Arc::new(TimeOrderedIds),
             limits: Limits::default(),
         };
-        let backend = backends::open("memory", opening).expect("the memory store opens");
+        let backend = backends::open_at_once("memory", opening).expect("the memory store opens");
         let group = Arc::clone(registry.by_name("Group").expect("Group"));
         let caller = Caller { principal: "test".into(), tenant: Tenant(0), user_name: None, scopes: Scopes::default() };
         Self { backend, caller, group }

@@ -22,10 +22,15 @@ pub struct Subject<'a> {
 
 /// A create: one event. A resource created inactive is not deactivated (9967-2.4.5-01).
 pub fn created(subject: Subject<'_>, document: &Object, secrets: &[String]) -> Vec<Template> {
+    imported(subject, document, secrets, subject.created)
+}
+
+/// A resource that is taken over with its history behind it: one event, as of a create.
+pub fn imported(subject: Subject<'_>, document: &Object, secrets: &[String], modified: Timestamp) -> Vec<Template> {
     let mut attributes = vec!["id".to_owned()];
     attributes.extend(top_level_paths(subject.kind, document));
     attributes.extend(secrets.iter().cloned());
-    let data = representation(subject, document, subject.created);
+    let data = representation(subject, document, modified);
     vec![template(Kind::Create, subject, document, attributes, data)]
 }
 

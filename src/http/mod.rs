@@ -46,6 +46,7 @@ use tokio::sync::Semaphore;
 pub use log::current_request_id;
 pub use proxy::path_prefix;
 pub use resources::PatchAnswer;
+pub use respond::named;
 pub use router::router;
 pub use server::serve;
 

@@ -70,6 +70,14 @@ pub(super) fn error_of(error: &Error) -> (StatusCode, Value) {
     (status, message::error_body(status.as_u16(), scim_type, &error.detail))
 }
 
+/// The status of an error and its `scimType` in a few words, for who reads no JSON: `409 uniqueness`.
+pub fn named(error: &Error) -> String {
+    match status_of(error.kind) {
+        (status, Some(scim_type)) => format!("{} {scim_type}", status.as_u16()),
+        (status, None) => status.as_u16().to_string(),
+    }
+}
+
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let (status, body) = error_of(&self.0);

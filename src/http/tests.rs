@@ -10,7 +10,7 @@ use crate::delivery::{self, Delivery};
 use crate::engine::{Engine, Parts, Switches};
 use crate::event::Mode;
 use crate::scim::schema::Registry;
-use crate::store::backends::{self, Opening};
+use crate::store::backends::{self, Opening, Purpose};
 use crate::store::{Backend, Capabilities, Committed, Detail, Page, Query, Result, Store, Stored, Unit};
 use async_trait::async_trait;
 use axum::body::Body;
@@ -29,7 +29,7 @@ struct Untouched;
 #[async_trait]
 impl Store for Untouched {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { durable: false, atomic: true, member_rows: true, index_seeks: true }
+        Capabilities { durable: false, atomic: true, member_rows: true, index_seeks: true, one_owner: false }
     }
 
     async fn get(&self, _: &Key, _: Detail) -> Result<Option<Stored>> {
@@ -51,12 +51,15 @@ impl Store for Untouched {
 
 pub(super) fn context(surface: Surface) -> Arc<Context> {
     let opening = Opening {
+        purpose: Purpose::Serve,
         data_path: PathBuf::new(),
+        database_url: None,
+        views: ["Users".into(), "Groups".into()],
         registry: Arc::new(Registry::builtin()),
         ids: Arc::new(TimeOrderedIds),
         limits: surface.limits.clone(),
     };
-    let memory = backends::open("memory", opening).expect("a store");
+    let memory = backends::open_at_once("memory", opening).expect("a store");
     let delivery = Delivery::new(delivery::Parts {
         ledger: Arc::clone(&memory.ledger),
         registry: Arc::clone(&memory.registry),

@@ -11,11 +11,25 @@ use std::fmt;
 /// Reads one JSON value. Malformed text, a depth of more than [`limits::JSON_DEPTH`], more than [`limits::JSON_VALUES`] values, a name
 /// that stands twice in an object and a NUL character are refused with `invalidSyntax`, and the detail says where.
 pub fn parse(bytes: &[u8]) -> Result<Value> {
+    read(bytes, limits::JSON_VALUES).map_err(|error| describe(&error))
+}
+
+/// The same of a line that a file brings, with another limit of values. The detail tells the byte of the line.
+pub fn parse_line(bytes: &[u8], most_values: usize) -> Result<Value> {
+    read(bytes, most_values).map_err(|error| {
+        let text = error.to_string();
+        let place = format!(" at line {} column {}", error.line(), error.column());
+        let problem = text.strip_suffix(&place).unwrap_or(&text);
+        Error::invalid_syntax(format!("It is not valid JSON: {problem} at byte {}.", error.column()))
+    })
+}
+
+fn read(bytes: &[u8], most: usize) -> serde_json::Result<Value> {
     // Our bound on depth is below serde_json's own (128), so that ours gives the message.
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let values = Cell::new(0);
-    let value = Bounded { depth: 0, values: &values }.deserialize(&mut reader).map_err(|error| describe(&error))?;
-    reader.end().map_err(|error| describe(&error))?;
+    let value = Bounded { depth: 0, values: &values, most }.deserialize(&mut reader)?;
+    reader.end()?;
     Ok(value)
 }
 
@@ -28,6 +42,8 @@ struct Bounded<'a> {
     depth: usize,
     /// How many values were begun so far.
     values: &'a Cell<usize>,
+    /// How many there may be.
+    most: usize,
 }
 
 impl<'de> DeserializeSeed<'de> for Bounded<'_> {
@@ -36,8 +52,8 @@ impl<'de> DeserializeSeed<'de> for Bounded<'_> {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         // A value takes some hundred bytes, however few of the text.
         self.values.set(self.values.get() + 1);
-        if self.values.get() > limits::JSON_VALUES {
-            return Err(D::Error::custom(format_args!("more than {} values", limits::JSON_VALUES)));
+        if self.values.get() > self.most {
+            return Err(D::Error::custom(format_args!("more than {} values", self.most)));
         }
         deserializer.deserialize_any(self)
     }

@@ -8,6 +8,8 @@ use std::fmt;
 pub enum StoreErrorKind {
     /// A document is no longer at the revision that the unit was planned from: plan again.
     Stale,
+    /// Somebody else has taken the lease under which this was to be done.
+    Superseded,
     /// The resource does not exist (any more).
     NotFound,
     /// The resource is not at a version that the client named in `If-Match`.
@@ -23,6 +25,10 @@ pub enum StoreErrorKind {
     TooMany,
     /// The store cannot answer now: its queue is full, its disk failed, it shuts down. Trying again later can help.
     Unavailable,
+    /// Another process has the store open, which belongs to one process at a time.
+    InUse,
+    /// The store is not one for what it is opened for; what lies behind it says why.
+    Refused,
     /// The stored data cannot be understood.
     Corrupt,
 }
@@ -75,7 +81,11 @@ impl StoreError {
                      cursor instead of a large startIndex.";
                 Error::new(ErrorKind::TooMany, detail)
             }
-            StoreErrorKind::Stale | StoreErrorKind::Unavailable => {
+            StoreErrorKind::Stale
+            | StoreErrorKind::Superseded
+            | StoreErrorKind::Unavailable
+            | StoreErrorKind::InUse
+            | StoreErrorKind::Refused => {
                 tracing::warn!(operation = self.operation, error = %self, "the store is unavailable");
                 Error::new(ErrorKind::Unavailable, "The server is busy; try again.")
             }

@@ -30,7 +30,7 @@ use std::sync::Arc;
 pub use error::{StoreError, StoreErrorKind};
 use in_order::Tried;
 pub use ledger::{Ledger, Logged, Place, Reading};
-pub use unit::{Change, Committed, Document, Effect, Guard, Outcome, Unit};
+pub use unit::{Change, Committed, Dates, Document, Effect, Guard, Outcome, Unit};
 
 /// The result of every port.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -189,6 +189,8 @@ pub struct Capabilities {
     pub member_rows: bool,
     /// Equality on an indexed attribute does not visit other resources.
     pub index_seeks: bool,
+    /// Only one process can have it open; a second one is refused.
+    pub one_owner: bool,
 }
 
 /// What holds resources: all or nothing. The engine sees only this.

@@ -165,6 +165,16 @@ impl Window {
         Self { offset: 0, ..Self::new(query) }
     }
 
+    /// How many more matches are passed over before the page.
+    pub(crate) fn passes(&self) -> u64 {
+        self.offset.saturating_sub(self.matched)
+    }
+
+    /// How many more matches the page may hold.
+    pub(crate) fn room(&self) -> u64 {
+        if self.is_full() { 0 } else { self.limit - self.taken }
+    }
+
     /// Counts a match, and says whether the page holds it.
     pub(crate) fn admit(&mut self) -> Admission {
         self.matched += 1;

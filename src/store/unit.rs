@@ -91,6 +91,25 @@ pub struct Document {
     pub index_added: Vec<Entry>,
     /// Index entries it loses.
     pub index_removed: Vec<Entry>,
+    /// When it came into being and changed last, where that was not at the time of the unit: of what is imported. Only
+    /// [`Effect::Create`] looks at it.
+    pub dates: Option<Dates>,
+}
+
+/// The times of a resource that has a history elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dates {
+    /// `meta.created`
+    pub created: Timestamp,
+    /// `meta.lastModified`
+    pub modified: Timestamp,
+}
+
+impl Document {
+    /// The times of the resource that a unit of this time creates.
+    pub(crate) fn dates(&self, at: Timestamp) -> Dates {
+        self.dates.unwrap_or(Dates { created: at, modified: at })
+    }
 }
 
 /// What a unit came to. It never names a place in the log: some stores only know it afterwards.

@@ -5,7 +5,7 @@ use crate::support::server::{Server, Settings};
 use serde_json::json;
 
 crate::cases!(
-    durable, Notice: everything_survives_a_kill needs durable, a_clean_stop_loses_nothing needs durable, a_folder_has_one_owner needs durable,
+    durable, Notice: everything_survives_a_kill needs durable, a_clean_stop_loses_nothing needs durable, a_folder_has_one_owner needs one_owner,
 );
 
 struct Own {

@@ -10,15 +10,17 @@ const DEVICE: &str = "urn:example:scim:schemas:Device";
 const AGENT: &str = "urn:ietf:params:scim:schemas:core:2.0:Agent";
 
 /// The program on one folder, with these schemas after the others.
-struct Own<'a> {
-    gateway: &'a Gateway,
-    folder: tempfile::TempDir,
+struct Own {
+    settings: Settings,
     server: Option<Server>,
+    _folder: tempfile::TempDir,
 }
 
-impl<'a> Own<'a> {
-    fn new(gateway: &'a Gateway) -> Self {
-        Self { gateway, folder: tempfile::tempdir().expect("a temporary folder"), server: None }
+impl Own {
+    fn new(gateway: &Gateway) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let settings = Settings::default().store(gateway.backend).folder(folder.path());
+        Self { settings, server: None, _folder: folder }
     }
 
     /// Starts again with these schemas.
@@ -27,8 +29,7 @@ impl<'a> Own<'a> {
             server.terminate();
             assert!(server.ended().await.success(), "{}", server.output());
         }
-        let settings = Settings::default().store(self.gateway.backend).folder(self.folder.path()).with("SCHEMA_PATH", schemas);
-        let server = Server::start(&settings);
+        let server = Server::start(&self.settings.clone().with("SCHEMA_PATH", schemas));
         let client = server.client();
         self.server = Some(server);
         ids.through(client)

@@ -70,6 +70,8 @@ pub struct Receivers {
     running: Vec<JoinHandle<Poller>>,
     /// While this is so each of them accepts everything at once.
     is_calm: Arc<AtomicBool>,
+    /// The pollers end after the poll under way.
+    rests: Arc<AtomicBool>,
 }
 
 impl Receivers {
@@ -101,7 +103,7 @@ impl Receivers {
             |name| Poller { name, kept: Kept::default(), rng: rng.fork(), unacknowledged: Vec::new(), forgets: name == POLLERS[1] };
         let pollers: Vec<Poller> = POLLERS.into_iter().map(poller).collect();
         let kept = pollers.iter().map(|poller| poller.kept.clone()).collect();
-        Self { pushed, polled: kept, pollers, running: Vec::new(), is_calm }
+        Self { pushed, polled: kept, pollers, running: Vec::new(), is_calm, rests: Arc::default() }
     }
 
     /// The streams of the configuration: one for each.
@@ -117,13 +119,16 @@ impl Receivers {
         file
     }
 
-    /// The pollers poll this gateway until it is gone.
-    pub fn poll(&mut self, client: &Client) {
-        self.running.extend(self.pollers.drain(..).map(|poller| tokio::spawn(poller.run(client.clone()))));
+    /// The pollers poll these nodes, each in turn, until one is gone or they are to rest.
+    pub fn poll(&mut self, nodes: &[Client]) {
+        self.rests.store(false, Ordering::SeqCst);
+        let rests = &self.rests;
+        self.running.extend(self.pollers.drain(..).map(|poller| tokio::spawn(poller.run(nodes.to_vec(), Arc::clone(rests)))));
     }
 
-    /// The gateway is gone: waits until the pollers have noticed.
+    /// The gateway is gone, or nothing more is to be asked for: waits until the pollers have noticed.
     pub async fn rest(&mut self) {
+        self.rests.store(true, Ordering::SeqCst);
         for poller in std::mem::take(&mut self.running) {
             self.pollers.push(poller.await.expect("a poller"));
         }
@@ -157,9 +162,13 @@ impl Receivers {
 }
 
 impl Poller {
-    /// Polls, persists and acknowledges until the gateway is gone.
-    async fn run(mut self, client: Client) -> Self {
-        while self.step(&client).await.is_some() {}
+    /// Polls, persists and acknowledges until a gateway is gone or it is to rest.
+    async fn run(mut self, nodes: Vec<Client>, rests: Arc<AtomicBool>) -> Self {
+        let mut turns = nodes.iter().cycle();
+        while !rests.load(Ordering::SeqCst)
+            && let Some(node) = turns.next()
+            && self.step(node).await.is_some()
+        {}
         if self.forgets {
             self.unacknowledged.clear();
         }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Most users that a client keeps.
 pub const USERS: usize = 6;
@@ -26,6 +26,10 @@ pub struct Shared {
     pub cut: AtomicUsize,
     /// Requests that were refused because the server was busy.
     pub busy: AtomicUsize,
+    /// The database goes away now and then.
+    pub has_outages: AtomicBool,
+    /// Whoever is still at it ends after the request under way.
+    pub rests: AtomicBool,
 }
 
 /// A user that a client has made.
@@ -78,10 +82,14 @@ impl Worker {
         Self { number, rng, users: Vec::new(), groups, shared, serial: 0 }
     }
 
-    /// Writes until the server dies.
+    /// Writes until the server dies, or everybody rests.
     pub async fn run(mut self, client: Client) -> Self {
         if self.look_up(&client).await.is_some() {
-            while self.step(&client).await.is_some() {}
+            while !self.shared.rests.load(Ordering::SeqCst) && self.step(&client).await.is_some() {
+                if self.users.iter().any(|own| own.unsure) && self.look_up(&client).await.is_none() {
+                    break;
+                }
+            }
         }
         self
     }
@@ -90,6 +98,9 @@ impl Worker {
     async fn look_up(&mut self, client: &Client) -> Option<()> {
         for own in self.users.iter_mut().filter(|own| own.unsure) {
             let answer = client.on("GET", &own.path()).try_send().await.ok()?;
+            if answer.status == 503 {
+                continue;
+            }
             own.unsure = answer.status == 404;
             let body = answer.json();
             own.active = body["active"].as_bool().unwrap_or(true);
@@ -225,7 +236,12 @@ impl Worker {
             Ok(answer) => {
                 assert_eq!(answer.status, 503, "{method} {path} {body:?}: {}", answer.text());
                 self.shared.busy.fetch_add(1, Ordering::SeqCst);
-                (Outcome::Refused, Some(None))
+                // Nobody knows what became of a commit whose database went away.
+                let is_known = !self.shared.has_outages.load(Ordering::SeqCst);
+                if let (false, Some(which)) = (is_known, about) {
+                    self.users[which].unsure = true;
+                }
+                (if is_known { Outcome::Refused } else { Outcome::Unknown }, Some(None))
             }
             Err(NoAnswer::NeverSent) => (Outcome::Refused, None),
             Err(NoAnswer::Unknown) => {

@@ -117,6 +117,8 @@ async fn every_metric_is_described_before_anything_happened() {
         "carillon_poll_waiters",
         "carillon_push_in_flight",
         "carillon_redeliveries_total",
+        "carillon_sequencer_batch_events",
+        "carillon_sequencer_lag_seconds",
         "carillon_sets_signed_total",
         "carillon_stream_lag_events",
         "carillon_stream_lag_seconds",

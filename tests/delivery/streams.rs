@@ -226,6 +226,7 @@ async fn a_secret_goes_in_and_never_comes_out() {
         let bytes = std::fs::read(entry.expect("an entry").path()).unwrap_or_default();
         assert!(!bytes.windows(14).any(|window| window == b"Bearer hunter2"), "a secret is on disk");
     }
+    assert!(!settings.contents_of_schema().contains("Bearer hunter2"), "a secret is in the server");
 }
 
 /// SSF-8.1.4.2-01

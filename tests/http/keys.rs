@@ -146,6 +146,7 @@ async fn a_key_of_secrets_that_opens_nothing_stops_the_start() {
     let sealed = Server::start(&settings.clone().with("SECRETS_KEY", "the-key-0123456789-abcdef"));
     let set = published(&sealed).await;
     drop(sealed);
+    let place = if settings.is_on_server() { "DATABASE_URL".to_owned() } else { format!("DATA_PATH {}", folder.path().display()) };
     for wrong in ["another-key-0123456789", ""] {
         let refused = settings.clone().with("SECRETS_KEY", wrong).run_to_its_end();
         assert_eq!(
@@ -153,9 +154,8 @@ async fn a_key_of_secrets_that_opens_nothing_stops_the_start() {
             (
                 Some(2),
                 format!(
-                    "Carillon cannot start:\nDATA_PATH {}: signing keys: a kept secret cannot be opened: SECRETS_KEY is missing, or not \
-                     the key it was sealed with\n",
-                    folder.path().display()
+                    "Carillon cannot start:\n{place}: signing keys: a kept secret cannot be opened: SECRETS_KEY is missing, or not \
+                     the key it was sealed with\n"
                 )
             )
         );

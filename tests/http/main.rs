@@ -20,6 +20,7 @@ mod schemas;
 mod slow;
 mod stop;
 mod surface;
+mod transfer;
 mod values;
 mod waiting;
 mod walk;

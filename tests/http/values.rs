@@ -34,6 +34,7 @@ async fn no_credential_is_on_disk_or_in_the_log() {
     server.terminate();
     assert!(server.ended().await.success());
     let mut places = files(folder.path());
+    places.push(("server".to_owned(), settings.contents_of_schema().into_bytes()));
     assert!(places.iter().any(|(_, bytes)| String::from_utf8_lossy(bytes).contains("$argon2id$")), "the hash is kept");
     places.extend(
         [("log", server.output()), ("events", events), ("list", list), ("answer", refused.text()), ("answer", unread.text())]

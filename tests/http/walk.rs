@@ -7,9 +7,10 @@ use crate::support::wait::{PATIENCE, until};
 use carillon::base::clock::Timestamp;
 use carillon::base::id::{Ids, Key, Tenant, TimeOrderedIds};
 use carillon::base::limits::Limits;
+use carillon::base::secret::Secret;
 use carillon::scim::resource::MemberChange;
 use carillon::scim::schema::Registry;
-use carillon::store::backends::{Opening, open};
+use carillon::store::backends::{Opening, Purpose, open};
 use carillon::store::index::Indexes;
 use carillon::store::{Change, Document, Effect, Guard, Unit};
 use serde_json::{Value, json};
@@ -27,17 +28,20 @@ const PAGE: usize = 100;
 const WRITERS: usize = 8;
 
 /// A store with users, written without the detour over HTTP. Their ids, in order.
-async fn filled(folder: &Path) -> Vec<String> {
+async fn filled(folder: &Path, settings: &Settings) -> Vec<String> {
     const AT_A_TIME: usize = 500;
     let registry = Arc::new(Registry::builtin());
     let kind = registry.by_name("User").expect("User");
     let opening = Opening {
+        purpose: Purpose::Serve,
         data_path: folder.to_owned(),
+        database_url: settings.database_url().map(Secret::new),
+        views: ["Users".into(), "Groups".into()],
         registry: Arc::clone(&registry),
         ids: Arc::new(TimeOrderedIds),
         limits: Limits::default(),
     };
-    let store = open("sqlite", opening).expect("the store opens").store;
+    let store = open(&settings.chosen(), opening).await.expect("the store opens").store;
     let indexes = Indexes::of(kind);
     let ids: Vec<_> = (0..USERS).map(|_| TimeOrderedIds.next()).collect();
     let create = |number: usize| {
@@ -127,8 +131,9 @@ async fn walk(client: Client, query: &str, permits: Arc<Semaphore>, writes: usiz
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn walks_over_twenty_thousand_users_miss_none_and_repeat_none() {
     let folder = tempfile::tempdir().expect("a folder");
-    let ids = Arc::new(filled(folder.path()).await);
-    let server = Server::start(&Settings::default().folder(folder.path()).with("LIMIT_SCAN_MS", "60000"));
+    let settings = Settings::default().folder(folder.path()).with("LIMIT_SCAN_MS", "60000");
+    let ids = Arc::new(filled(folder.path(), &settings).await);
+    let server = Server::start(&settings);
     let permits = Arc::new(Semaphore::new(0));
     let writers: Vec<_> =
         (0..WRITERS).map(|writer| tokio::spawn(churn(server.client(), Arc::clone(&ids), Arc::clone(&permits), writer))).collect();

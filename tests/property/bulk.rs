@@ -1,16 +1,17 @@
 //! A bulk request comes to what its operations come to one by one.
 
+use crate::postgres::Schema;
 use carillon::auth::{Caller, Scopes};
 use carillon::base::clock::SystemClock;
 use carillon::base::id::{Ids, Tenant, TimeOrderedIds};
 use carillon::base::limits::Limits;
-use carillon::base::secret::SystemEntropy;
+use carillon::base::secret::{Secret, SystemEntropy};
 use carillon::engine::{Answer, Engine, Parts, Search, Switches, Target};
 use carillon::scim::error::{Error, ErrorKind};
 use carillon::scim::schema::{Registry, ResourceType};
 use carillon::scim::search::SearchRequest;
 use carillon::scim::version::Precondition;
-use carillon::store::backends::{Opening, open};
+use carillon::store::backends::{Opening, Purpose, open};
 use carillon::store::{Detail, Stored};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::Uuid;
 
+const BACKENDS: &[&str] = if cfg!(feature = "servers") { &["memory", "sqlite", "postgres"] } else { &["memory", "sqlite"] };
 const USERS: usize = 3;
 const GROUPS: usize = 2;
 
@@ -39,6 +41,7 @@ struct House {
     caller: Caller,
     ids: Vec<String>,
     _folder: tempfile::TempDir,
+    _schema: Option<Schema>,
 }
 
 /// An operation by the number of its resource: users first, then groups.
@@ -61,14 +64,18 @@ impl House {
     async fn new(backend: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let registry = Arc::new(Registry::builtin().with_unique("Group", "displayName"));
+        let schema = (backend == "postgres").then(Schema::new);
         let opening = Opening {
+            purpose: Purpose::Serve,
             data_path: folder.path().join("data"),
+            database_url: schema.as_ref().map(|schema| Secret::new(&*schema.url)),
+            views: ["Users".into(), "Groups".into()],
             registry: Arc::clone(&registry),
             ids: Arc::new(TimeOrderedIds),
             limits: Limits::default(),
         };
         let engine = Engine::new(Parts {
-            backend: open(backend, opening).expect("a store"),
+            backend: open(backend, opening).await.expect("a store"),
             clock: Arc::new(SystemClock),
             ids: Arc::new(Counted::default()),
             entropy: Arc::new(SystemEntropy),
@@ -76,7 +83,7 @@ impl House {
             switches: Switches::default(),
         });
         let caller = Caller { principal: "test".into(), tenant: Tenant(0), user_name: None, scopes: Scopes::default() };
-        let mut house = Self { engine, caller, ids: Vec::new(), _folder: folder };
+        let mut house = Self { engine, caller, ids: Vec::new(), _folder: folder, _schema: schema };
         for number in 0..USERS + GROUPS {
             let body =
                 if number < USERS { user(["a", "b", "c"][number]) } else { group(["g", "h"][number - USERS], Some(&house.ids[0])) };
@@ -250,7 +257,7 @@ proptest! {
     fn a_bulk_is_its_operations_one_by_one(
         operations in prop::collection::vec(operation(), 1..24),
         most_failures in prop_oneof![Just(usize::MAX), 1..4_usize],
-        backend in select(&["memory", "sqlite"][..]),
+        backend in select(BACKENDS),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let (alone, in_bulk) = runtime.block_on(async {

@@ -4,5 +4,8 @@ mod bulk;
 mod filter;
 mod generate;
 mod patch;
+#[path = "../support/postgres.rs"]
+#[allow(dead_code, unreachable_pub, reason = "each suite uses the part it needs")]
+mod postgres;
 mod quirks;
 mod sql;

@@ -1,15 +1,17 @@
 //! The SQL compiler against the evaluator: a store with indexes finds what the evaluator says of each resource, no more, no less.
 
 use crate::generate::{self, Identity};
+use crate::postgres::Schema;
 use carillon::base::id::{Key, ResourceId, Tenant, TimeOrderedIds, TypeCode};
 use carillon::base::limits::Limits;
+use carillon::base::secret::Secret;
 use carillon::scim::compare::Comparable;
 use carillon::scim::filter::{Expression, Filter, resolve};
 use carillon::scim::resource::{Member, MemberChange};
 use carillon::scim::schema::{Registry, ResourceType};
 use carillon::scim::sort::{self, Sort};
 use carillon::scim::{Object, schema};
-use carillon::store::backends::{BACKENDS, Opening};
+use carillon::store::backends::{BACKENDS, Opening, Purpose};
 use carillon::store::index::{Indexes, indexed_value};
 use carillon::store::{Backend, Change, Detail, Document, Effect, Guard, Position, Query, Start, StoreErrorKind, Unit};
 use proptest::collection::vec;
@@ -41,28 +43,34 @@ fn key(kind: TypeCode, id: ResourceId) -> Key {
 }
 
 struct World {
-    runtime: tokio::runtime::Runtime,
     backends: Vec<Backend>,
+    runtime: tokio::runtime::Runtime,
     users: Vec<(Identity, Object, Vec<Value>)>,
     _folder: TempDir,
+    _schema: Option<Schema>,
 }
 
 impl World {
     /// Stores with these users, less those whose name is taken, each in the groups that its number says.
     fn new(documents: Vec<(Object, u8)>) -> Self {
         let folder = TempDir::new().expect("a folder");
+        let schema = cfg!(feature = "servers").then(Schema::new);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let open = |row: &carillon::store::backends::Descriptor| {
             let opening = Opening {
+                purpose: Purpose::Serve,
                 data_path: folder.path().join(row.name),
+                database_url: schema.as_ref().map(|schema| Secret::new(&*schema.url)),
+                views: ["Users".into(), "Groups".into()],
                 registry: Arc::clone(&REGISTRY),
                 ids: Arc::new(TimeOrderedIds),
                 limits: Limits::default(),
             };
-            (row.open)(opening).expect(row.name)
+            runtime.block_on((row.open)(opening)).expect(row.name)
         };
-        let backends = BACKENDS.iter().map(open).collect();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-        let mut world = Self { runtime, backends, users: Vec::new(), _folder: folder };
+        let is_here = |row: &&carillon::store::backends::Descriptor| row.name != "postgres" || schema.is_some();
+        let backends = BACKENDS.iter().filter(is_here).map(open).collect();
+        let mut world = Self { backends, runtime, users: Vec::new(), _folder: folder, _schema: schema };
         let numbers = (0..).filter(|number| !GROUPS.contains(number));
         for (number, (document, memberships)) in numbers.zip(documents) {
             let identity = generate::identity(number);

@@ -24,7 +24,24 @@ impl Default for Authority {
     }
 }
 
+/// A certificate and its key, as files hold them.
+#[derive(Debug)]
+pub struct Certificate {
+    /// The certificate, in PEM.
+    pub pem: String,
+    /// Its private key, in PEM.
+    pub key: String,
+}
+
 impl Authority {
+    /// A certificate for these names (or addresses).
+    pub fn certificate(&self, names: &[&str]) -> Certificate {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let key = KeyPair::generate().expect("a key");
+        let certificate = CertificateParams::new(names).expect("names").signed_by(&key, &self.issuer).expect("a certificate");
+        Certificate { pem: certificate.pem(), key: key.serialize_pem() }
+    }
+
     /// The TLS of a server of these names (or addresses), in every version that is any good.
     pub fn server(&self, names: &[&str]) -> Arc<ServerConfig> {
         self.server_of(names, ALL_VERSIONS)

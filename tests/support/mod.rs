@@ -6,8 +6,10 @@
 
 pub mod authority;
 pub mod client;
+pub mod database;
 pub mod fixture;
 pub mod history;
+pub mod postgres;
 pub mod raw;
 pub mod receiver;
 pub mod reply;

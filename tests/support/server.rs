@@ -1,7 +1,10 @@
 //! The real program as a process, with what it prints.
 
 use super::client::Client;
+use super::postgres::Schema;
 use super::wait::{PATIENCE, until};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,26 +15,46 @@ use std::sync::{Arc, Mutex};
 /// The key that the suites give the program.
 pub const KEY: &str = "a-key-for-the-suites-0123456789abcdef";
 
+/// The stores that a run may be about.
+const STORES: [&str; 3] = ["sqlite", "memory", "postgres"];
+
+thread_local! {
+    /// The schemas that stand for the data folders of a test: they go with the thread, on which nothing but the test runs.
+    static OF_FOLDERS: RefCell<HashMap<PathBuf, Arc<Schema>>> = RefCell::default();
+}
+
+/// The store of this run, for every test that names none.
+fn store_of_the_run() -> String {
+    let store = std::env::var("CARILLON_TEST_STORE").unwrap_or_else(|_| STORES[0].into());
+    assert!(STORES.contains(&store.as_str()), "CARILLON_TEST_STORE is '{store}', which is none of {STORES:?}");
+    store
+}
+
 /// How to start the program.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
-    store: String,
+    /// Nothing is the store of the run.
+    store: Option<String>,
+    /// Where the data is when a test chose a server itself; there as long as anybody uses it.
+    schema: Option<Arc<Schema>>,
     folder: Option<PathBuf>,
     environment: Vec<(String, String)>,
     wrapper: Vec<String>,
     arguments: Vec<String>,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self { store: "sqlite".into(), folder: None, environment: Vec::new(), wrapper: Vec::new(), arguments: Vec::new() }
-    }
-}
-
 impl Settings {
-    /// Which backend holds the resources.
+    /// Which backend holds the resources, in every run. On a server they get a schema of their own.
     pub fn store(mut self, store: &str) -> Self {
-        self.store = store.into();
+        self.store = Some(store.into());
+        self.schema = (store == "postgres").then(|| Arc::new(Schema::new()));
+        self
+    }
+
+    /// A database of the test's own, by its address.
+    pub fn database(mut self, url: &str) -> Self {
+        self.store = Some("postgres".into());
+        self.schema = Some(Arc::new(Schema::of(url)));
         self
     }
 
@@ -59,13 +82,49 @@ impl Settings {
         self
     }
 
+    /// The store by which the program is started. What a folder holds outlives the program, and memory does not.
+    pub fn chosen(&self) -> String {
+        let store = self.store.clone().unwrap_or_else(store_of_the_run);
+        if self.store.is_none() && self.folder.is_some() && store == "memory" { STORES[0].into() } else { store }
+    }
+
+    /// Where the data is when it is in a server: what the test chose; otherwise the same for the same folder, and a new one without.
+    fn schema(&self) -> Option<Arc<Schema>> {
+        if self.schema.is_some() || self.chosen() != "postgres" {
+            return self.schema.clone();
+        }
+        let new = || Arc::new(Schema::new());
+        let Some(folder) = &self.folder else { return Some(new()) };
+        Some(OF_FOLDERS.with_borrow_mut(|schemas| Arc::clone(schemas.entry(folder.clone()).or_insert_with(new))))
+    }
+
+    /// Whether the data is in a server.
+    pub fn is_on_server(&self) -> bool {
+        self.chosen() == "postgres"
+    }
+
+    /// The address of the server where the data is, if it is in one.
+    pub fn database_url(&self) -> Option<String> {
+        self.schema().map(|schema| schema.url.clone())
+    }
+
+    /// What a statement gives in the server where the data is.
+    pub fn ask(&self, sql: &str) -> Option<String> {
+        self.schema().expect("data in a server").ask(sql.to_owned()).expect("an answer")
+    }
+
+    /// Everything that is kept in a server, if anything is.
+    pub fn contents_of_schema(&self) -> String {
+        self.schema().map(|schema| schema.contents()).unwrap_or_default()
+    }
+
     /// Runs the program where it is expected to refuse to serve, to its end.
     pub fn run_to_its_end(&self) -> std::process::Output {
         let folder = self.folder.clone().expect("a folder to share");
-        self.command(&folder).output().expect("the program runs")
+        self.command(&folder, self.schema().as_deref()).output().expect("the program runs")
     }
 
-    fn command(&self, folder: &Path) -> Command {
+    fn command(&self, folder: &Path, schema: Option<&Schema>) -> Command {
         let program = env!("CARGO_BIN_EXE_carillon");
         let mut command = match self.wrapper.split_first() {
             None => Command::new(program),
@@ -77,7 +136,8 @@ impl Settings {
         };
         command.args(&self.arguments);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("RUST_BACKTRACE", "1");
-        command.env("HOST", "127.0.0.1").env("PORT", "0").env("API_KEY", KEY).env("STORE", &self.store).env("DATA_PATH", folder);
+        command.env("HOST", "127.0.0.1").env("PORT", "0").env("API_KEY", KEY).env("STORE", self.chosen()).env("DATA_PATH", folder);
+        command.envs(schema.map(|schema| ("DATABASE_URL", &schema.url)));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -92,6 +152,7 @@ pub struct Server {
     pub address: SocketAddr,
     output: Arc<Mutex<String>>,
     _own_folder: Option<tempfile::TempDir>,
+    _schema: Option<Arc<Schema>>,
 }
 
 impl Server {
@@ -99,7 +160,8 @@ impl Server {
     pub fn start(settings: &Settings) -> Self {
         let own = settings.folder.is_none().then(|| tempfile::tempdir().expect("a temporary folder"));
         let folder = own.as_ref().map_or_else(|| settings.folder.clone().unwrap_or_default(), |own| own.path().to_owned());
-        let mut child = settings.command(&folder).spawn().expect("the program starts");
+        let schema = settings.schema();
+        let mut child = settings.command(&folder, schema.as_deref()).spawn().expect("the program starts");
         let output = Arc::new(Mutex::new(String::new()));
         let (said, hears) = channel();
         collect(child.stdout.take().expect("its output"), Arc::clone(&output), Some(said));
@@ -108,7 +170,7 @@ impl Server {
             let _ = child.kill();
             panic!("the program does not say where it listens; it printed:\n{}", output.lock().expect("the output"));
         };
-        Self { child, address, output, _own_folder: own }
+        Self { child, address, output, _own_folder: own, _schema: schema }
     }
 
     /// A client with the key, with a pool of connections of its own.

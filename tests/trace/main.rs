@@ -23,7 +23,7 @@ fn traced(trace: &Path) -> Server {
     let tracer = Command::new("strace").arg("-V").output();
     assert!(tracer.is_ok_and(|output| output.status.success()), "strace is missing: apt-get install strace");
     let file = trace.to_str().expect("a path");
-    Server::start(&Settings::default().under(&["strace", "-D", "-f", "-yy", "-s", "64", "-e", TRACED, "-o", file]))
+    Server::start(&Settings::default().store("sqlite").under(&["strace", "-D", "-f", "-yy", "-s", "64", "-e", TRACED, "-o", file]))
 }
 
 /// Stops the program and reads what the tracer wrote.

@@ -2,7 +2,7 @@
 
 use super::many;
 use crate::Result;
-use crate::client::{Connection, Measured, Traffic, drive};
+use crate::client::{Connection, Load, Measured, Traffic, drive};
 use crate::lab::Lab;
 use crate::limits::{self, Limit};
 use crate::person::{self, Patches, Person, Reads, Searches, Static};
@@ -81,9 +81,14 @@ async fn expect_one_match(server: &Server, person: Person) -> Result<()> {
 
 /// A load, and the processor time of the server for each request, in microseconds.
 pub(super) async fn timed<T: Traffic>(lab: &Lab, server: &Server, traffic: &Arc<T>) -> Result<(Measured, f64)> {
+    timed_with(server, lab.load(), traffic).await
+}
+
+/// The same with another load.
+pub(super) async fn timed_with<T: Traffic>(server: &Server, load: Load, traffic: &Arc<T>) -> Result<(Measured, f64)> {
     server.settle().await?;
     let before = server.processor_us()?;
-    let measured = drive(server.address, lab.load(), traffic).await?;
+    let measured = drive(server.address, load, traffic).await?;
     let spent = u32::try_from(server.processor_us()? - before)?;
     Ok((measured, f64::from(spent) / f64::from(u32::try_from(measured.requests.max(1))?)))
 }

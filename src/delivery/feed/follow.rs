@@ -18,6 +18,8 @@ pub struct Follower {
     reader: Reader,
     head: watch::Receiver<Place>,
     pending: VecDeque<Arc<Logged>>,
+    /// Nothing has been read yet.
+    is_new: bool,
     is_over: bool,
     _room: OwnedSemaphorePermit,
 }
@@ -46,7 +48,7 @@ impl Delivery {
         let reader = self.reader(caller, request).await?;
         let head = self.tail.head();
         let delivery = Arc::clone(self);
-        Ok(Follower { delivery, reader, head, pending: VecDeque::new(), is_over: false, _room: room })
+        Ok(Follower { delivery, reader, head, pending: VecDeque::new(), is_new: true, is_over: false, _room: room })
     }
 }
 
@@ -73,7 +75,9 @@ impl Follower {
                 }
             }
             self.head.mark_unchanged();
-            let read = self.delivery.tail.read_now(self.reader.after, limits::FEED_FOLLOWED_EVENTS).await;
+            let (tail, after, limit) = (&self.delivery.tail, self.reader.after, limits::FEED_FOLLOWED_EVENTS);
+            let read = if self.is_new { tail.read_now(after, limit).await } else { tail.read(after, limit).await };
+            self.is_new = false;
             let part = read.map_err(|error| error.answer())?;
             if part.floor > self.reader.after && self.reader.after > Place(0) {
                 let oldest = self.delivery.oldest_kept(&self.reader.view, &self.reader.tag).await?;

@@ -68,6 +68,8 @@ impl Delivery {
         let mut reader = self.reader(caller, request).await?;
         let limit = request.limit.unwrap_or(limits::FEED_PAGE_DEFAULT_EVENTS).min(limits::FEED_PAGE_EVENTS);
         let mut head = self.tail.head();
+        // A client that has just written reads what it wrote.
+        self.ledger.settled().await;
         let page = self.page(&mut reader, limit, false).await?;
         if limit == 0 || !page.sets.is_empty() || request.wait.is_zero() {
             return Ok(page);

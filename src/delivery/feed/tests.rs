@@ -53,7 +53,7 @@ async fn a_cursor_that_the_log_has_passed_is_gone_and_names_the_oldest() {
     let jti = |index: usize| page.sets[index]["jti"].as_str();
     let mut behind = house.delivery.follow_feed(&ann, FeedRequest { after: jti(0), ..ALL }).await.expect("a follower");
     let trim = Trim { through: Place(2), before: Timestamp(0), limit: 100 };
-    assert_eq!(house.delivery.ledger.trim(trim).await.expect("trimmed"), 2);
+    assert_eq!(house.delivery.ledger.trim(Place(0), trim).await.expect("trimmed"), 2);
     let house = house.restarted().await;
     let gone = house.delivery.read_feed(&ann, FeedRequest { after: jti(0), ..ALL }).await.expect_err("gone");
     let detail = format!("The event is no longer kept; the oldest one kept is {}.", jti(2).expect("a jti"));
@@ -75,7 +75,7 @@ async fn a_reader_that_does_not_wait_reads_what_is_kept_now() {
     let after = page.sets[0]["jti"].as_str();
     // The end of the log in memory has not heard of it: nothing came since.
     let trim = Trim { through: Place(2), before: Timestamp(0), limit: 100 };
-    assert_eq!(house.delivery.ledger.trim(trim).await.expect("trimmed"), 2);
+    assert_eq!(house.delivery.ledger.trim(Place(0), trim).await.expect("trimmed"), 2);
     assert_eq!(house.delivery.read_feed(&ann, ALL).await.as_ref().map(subjects), Ok(vec!["c"]));
     let gone = house.delivery.read_feed(&ann, FeedRequest { after, ..ALL }).await;
     assert_eq!(gone.map_err(|error| error.kind), Err(ErrorKind::Gone));

@@ -26,7 +26,7 @@ impl Polls {
     pub(super) async fn acknowledge(&self, desk: &Desk, mut stream: Arc<Stream>, request: &PollRequest) -> Result<()> {
         for _ in 0..limits::POLL_TRIES {
             let turn = desk.turn.lock().await;
-            self.open(desk, &stream).await?;
+            self.open_anew(desk, &stream).await?;
             let verdict = self.judge(desk, &stream, request).await?;
             match self.resolve(desk, &stream, &verdict).await {
                 Ok(()) => {

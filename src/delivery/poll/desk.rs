@@ -47,6 +47,8 @@ pub(super) struct State {
     /// Dead letters to be delivered once more that come by anyway, as a replay of the stream passes them.
     passed: BTreeSet<Place>,
     verification: Option<(EventId, Lease)>,
+    /// When it was last looked up what other nodes were told.
+    refreshed: Instant,
 }
 
 /// What a window depends on: with another one it is begun anew.
@@ -112,6 +114,7 @@ impl State {
             leases: HashMap::new(),
             passed: BTreeSet::new(),
             verification: None,
+            refreshed: Instant::now(),
         }
     }
 
@@ -173,6 +176,32 @@ impl State {
             is_out
         });
         verification.take_if(|(_, lease)| lease.ticket == ticket);
+    }
+
+    /// Whether what other nodes were told matters now that there were `known` events in the window before: something would be given, or
+    /// waits behind what is out and may have been resolved elsewhere. What waits for long is worth a look now and then.
+    pub(super) fn needs_news(&self, known: usize) -> bool {
+        let is_held_up = self.is_held_up();
+        let is_news = self.window.len() > known || self.refreshed.elapsed() >= Duration::from_millis(limits::POLL_REFRESH_MS);
+        self.window.is_ready() || is_held_up && is_news
+    }
+
+    /// Whether events wait for others that are out, or for room: what another node is told may let them go.
+    fn is_held_up(&self) -> bool {
+        self.window.len() > self.leases.len() || self.window.room() == 0
+    }
+
+    /// When to ask the ledger what other nodes were told, where there are any and that may let events go.
+    pub(super) fn next_refresh(&self) -> Option<Instant> {
+        self.is_held_up().then(|| self.refreshed + Duration::from_millis(limits::POLL_REFRESH_MS))
+    }
+
+    /// Places that are resolved, as the ledger says.
+    pub(super) fn refresh(&mut self, resolved: &PlaceSet) {
+        self.refreshed = Instant::now();
+        let Self { window, leases, .. } = self;
+        window.merge(resolved);
+        leases.retain(|place, _| window.is_replay(*place) || !resolved.contains(*place));
     }
 
     /// A dead letter that is to be delivered once more.

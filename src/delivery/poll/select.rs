@@ -59,13 +59,29 @@ pub(super) fn verification(stream: &Stream) -> Option<EventId> {
 }
 
 impl Polls {
-    /// Makes sure that what is known is of the stream as it is. To be called in turn.
-    pub(super) async fn open(&self, desk: &Desk, stream: &Stream) -> Result<()> {
+    /// Makes sure that what is known is of the stream as it is, and of what other nodes were told. To be called in turn.
+    pub(super) async fn open_anew(&self, desk: &Desk, stream: &Stream) -> Result<()> {
+        if self.open(desk, stream).await? { Ok(()) } else { self.refresh(desk, stream).await }
+    }
+
+    /// What other nodes were told is resolved is resolved here as well. It takes a look into the database, where there are other nodes:
+    /// a request may cost one, but none of those who wait may for each event of others.
+    async fn refresh(&self, desk: &Desk, stream: &Stream) -> Result<()> {
+        if self.ledger.is_shared() {
+            let kept = self.ledger.resolved(&stream.id, stream.epoch).await.map_err(|error| error.answer())?;
+            desk.with(stream.epoch, |state| state.refresh(&kept.unwrap_or_default()));
+        }
+        Ok(())
+    }
+
+    /// Makes sure that what is known is of the stream as it is. To be called in turn. Says whether what is kept was read for it.
+    async fn open(&self, desk: &Desk, stream: &Stream) -> Result<bool> {
         if desk.is_of(stream) {
-            return Ok(());
+            return Ok(false);
         }
         // With another choice of events, what is resolved stays so; in another life it counts anew.
         let known = desk.with(stream.epoch, |state| (state.window.resolved().clone(), state.moved));
+        let is_read = known.is_none();
         let (resolved, moved) = if let Some(known) = known {
             known
         } else {
@@ -81,7 +97,7 @@ impl Polls {
         let mut state = State::new(stream, resolved, tag, poked);
         state.moved = moved;
         *desk.state() = Some(state);
-        Ok(())
+        Ok(is_read)
     }
 
     /// Takes what may go, at most `limit`. A poll that looks for the first time sees everything that was committed before it.
@@ -90,11 +106,24 @@ impl Polls {
             return Ok(Selection { follows_log: false, ..Selection::nothing(stream) });
         }
         let turn = desk.turn.lock().await;
-        self.open(desk, stream).await?;
+        if is_first {
+            self.open_anew(desk, stream).await?;
+        } else {
+            self.open(desk, stream).await?;
+        }
         desk.with(stream.epoch, |state| state.expire(Instant::now()));
         self.read_letters(desk, stream).await?;
         let holds_others = stream.verification.as_ref().is_some_and(|verification| verification.holds_others);
-        let is_read = holds_others || self.fill(desk, stream, is_first).await?;
+        let mut is_read = holds_others;
+        if !holds_others {
+            let known = desk.with(stream.epoch, |state| state.window.len()).unwrap_or(0);
+            is_read = self.fill(desk, stream, is_first).await?;
+            if !is_first && desk.with(stream.epoch, |state| state.needs_news(known)).unwrap_or(false) {
+                self.refresh(desk, stream).await?;
+                // What others were given has made room.
+                is_read = self.fill(desk, stream, false).await?;
+            }
+        }
         let lease = desk.lease(Instant::now() + self.lease);
         let verification = verification(stream);
         let selected = desk.with(stream.epoch, |state| {
@@ -108,7 +137,11 @@ impl Polls {
                 verification: given,
                 is_ready: limit == 0 && (due.is_some() || !holds_others && state.window.is_ready()),
                 more: unresolved > taken.len() + usize::from(given.is_some()),
-                next_expiry: state.next_expiry(),
+                next_expiry: state
+                    .next_expiry()
+                    .into_iter()
+                    .chain(state.next_refresh().filter(|_| self.ledger.is_shared() && !holds_others))
+                    .min(),
                 // What gives nothing has nothing to give back, and wakes nobody.
                 offer: (given.is_some() || !taken.is_empty()).then(|| Offer::of(desk, lease)),
                 taken,

@@ -274,7 +274,7 @@ async fn a_stream_that_has_lost_events_is_disabled_and_names_the_oldest() {
     house.write(&["a", "b", "c"]).await;
     let (_, before, _) = house.taken("t", &at_once()).await;
     let trim = Trim { through: Place(2), before: crate::base::clock::Timestamp(0), limit: 100 };
-    assert_eq!(house.delivery.ledger.trim(trim).await.expect("trimmed"), 2);
+    assert_eq!(house.delivery.ledger.trim(Place(0), trim).await.expect("trimmed"), 2);
     let house = house.restarted().await;
     let error = house.poll("s", &at_once()).await.map(drop).expect_err("gone");
     assert_eq!(error.kind, ErrorKind::Gone);
@@ -374,4 +374,67 @@ async fn who_waits_when_the_server_stops_is_answered() {
     });
     assert_eq!(answer, (vec![], vec![], false));
     assert_eq!(house.taken("s", json!({})).await, (vec![], vec![], false));
+}
+
+/// I4: streams for which nothing comes cost the database nothing, however many wait.
+#[tokio::test]
+async fn a_poll_that_waits_asks_nobody_what_is_resolved_before_it_has_something_to_give() {
+    let (house, counted) = House::counted().await;
+    let stream = house.stream("s", |stream| stream.resource_types = Some(vec!["Group".into()])).await;
+    let all = house.stream("all", |_| ()).await;
+    let waits = house.taken("s", json!({}));
+    let watch = async {
+        waiting(&house, &stream, 1).await;
+        assert!(counted.reads_of(&stream.id) >= 1, "a request looks once");
+        for number in 0..20 {
+            house.write(&[&format!("u{number}")]).await;
+            // Whoever has taken an event was woken no earlier than who waits.
+            let (_, jtis, _) = house.taken("all", &json!({"maxEvents": 9})).await;
+            assert_eq!(jtis.len(), 1);
+            house.taken("all", &acks(&jtis)).await;
+        }
+        let desk = house.delivery.polls.desk(&stream.id);
+        let seen = async {
+            let mut ticks = tokio::time::interval(Duration::from_millis(1));
+            while desk.with(stream.epoch, |state| state.window.scanned()) != Some(Place(20)) {
+                ticks.tick().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, seen).await.expect("it was woken");
+        let own = |name: &StreamId| counted.reads_of(name);
+        assert_eq!(own(&stream.id), 0, "wakes that give nothing");
+        assert!(own(&all.id) > 0);
+        house.delivery.close();
+    };
+    let ((subjects, _, _), ()) = tokio::join!(waits, watch);
+    assert_eq!(subjects, texts(&[]));
+}
+
+#[tokio::test]
+async fn what_another_node_was_told_is_not_given_and_lets_the_next_event_go() {
+    let (house, counted) = House::counted().await;
+    let stream = house.stream("s", |_| ()).await;
+    let other = house.beside().await;
+    house.write(&["a"]).await;
+    // Given by one node, acknowledged at another.
+    let (_, first, _) = house.taken("s", &at_once()).await;
+    let (_, again, _) = other.taken("s", &at_once()).await;
+    assert_eq!(first, again);
+    let waits = house.taken("s", json!({}));
+    let elsewhere = async {
+        waiting(&house, &stream, 1).await;
+        assert_eq!(other.taken("s", &acks(&first)).await, (vec![], vec![], false));
+        counted.reads_of(&stream.id);
+        house.write(&["a"]).await;
+    };
+    let ((subjects, second, more), ()) = tokio::join!(waits, elsewhere);
+    assert_eq!((subjects, more), (texts(&["a"]), false));
+    assert_ne!(first, second);
+    assert!(counted.reads_of(&stream.id) >= 1);
+    // What waits in the window here and is resolved there is not given either.
+    house.write(&["b"]).await;
+    let (subjects, third, _) = other.taken("s", &at_once()).await;
+    assert_eq!(subjects, texts(&["a", "b"]));
+    assert_eq!(other.taken("s", &acks(&third)).await, (vec![], vec![], false));
+    assert_eq!(house.taken("s", &at_once()).await, (vec![], vec![], false));
 }

@@ -7,6 +7,7 @@ mod attempt;
 mod breaker;
 mod client;
 mod endpoint;
+mod leases;
 mod letters;
 mod reading;
 mod schedule;
@@ -29,6 +30,7 @@ use crate::store::Ledger;
 use crate::store::ledger::Place;
 use breaker::Breakers;
 use client::{Clients, Courier, SystemNames, Timing};
+use leases::Leases;
 use schedule::Schedule;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -57,6 +59,7 @@ pub(super) struct Pushing {
     /// Streams that start at the same time read the ledger a few at a time.
     starts: Semaphore,
     standings: Mutex<HashMap<StreamId, Standing>>,
+    leases: Leases,
 }
 
 /// What [`Pushing`] is made of.
@@ -72,6 +75,8 @@ pub(super) struct Tools {
     pub(super) settings: Settings,
     /// The format of streams that say nothing.
     pub(super) format: Format,
+    /// This node, unlike any other.
+    pub(super) node: String,
 }
 
 /// How far a stream that is being pushed has come.
@@ -91,8 +96,9 @@ impl Pushing {
     }
 
     fn with(tools: Tools, courier: Arc<dyn Courier>, schedule: Arc<Schedule>) -> Self {
-        let Tools { ledger, clock, entropy, tail, streams, renderer, persister, settings, format } = tools;
+        let Tools { ledger, clock, entropy, tail, streams, renderer, persister, settings, format, node } = tools;
         Self {
+            leases: Leases::new(Arc::clone(&ledger), node),
             ledger,
             clock,
             entropy,

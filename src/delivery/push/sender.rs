@@ -68,6 +68,8 @@ enum Unopened {
 #[derive(Debug)]
 pub(super) struct Sender {
     pub(super) pushing: Arc<Pushing>,
+    /// The epoch of the lease under which it delivers.
+    lease: u64,
     /// The stream as it was last seen: what it delivers, and to where, has not changed since this began.
     pub(super) stream: Arc<Stream>,
     pub(super) route: Arc<Route>,
@@ -136,14 +138,14 @@ impl std::fmt::Debug for BoxedTelling {
 }
 
 /// Delivers a stream until it is told to stop, or stops the stream itself.
-pub(super) async fn run(pushing: Arc<Pushing>, mut wanted: Wanted) -> Ended {
+pub(super) async fn run(pushing: Arc<Pushing>, mut wanted: Wanted, lease: u64) -> Ended {
     loop {
         if wanted.has_changed().is_err() {
             return Ended::Stopped;
         }
         let Some(stream) = wanted.borrow_and_update().clone() else { return Ended::Stopped };
         let opened = tokio::select! {
-            opened = Sender::open(&pushing, &stream) => opened,
+            opened = Sender::open(&pushing, &stream, lease) => opened,
             _ = wanted.changed() => continue,
         };
         let turn = match opened {
@@ -186,7 +188,7 @@ async fn end(pushing: &Pushing, stream: &Stream, end: &End, wanted: &mut Wanted)
 }
 
 impl Sender {
-    async fn open(pushing: &Arc<Pushing>, stream: &Arc<Stream>) -> Result<Self, Unopened> {
+    async fn open(pushing: &Arc<Pushing>, stream: &Arc<Stream>, lease: u64) -> Result<Self, Unopened> {
         let _turn = pushing.starts.acquire().await.map_err(|_| Unopened::Later)?;
         let push = stream.push().ok_or_else(|| Unopened::Pause("it is not a push stream".into()))?;
         let endpoint = Endpoint::check(&push.endpoint, stream.origin, &pushing.settings)
@@ -218,6 +220,7 @@ impl Sender {
         let scanned = window.scanned();
         Ok(Self {
             pushing: Arc::clone(pushing),
+            lease,
             stream: Arc::clone(stream),
             route: Arc::new(route),
             window,
@@ -367,7 +370,7 @@ impl Sender {
         let (dead, changed) = (std::mem::take(&mut self.dead), std::mem::take(&mut self.changed));
         let settled = std::mem::take(&mut self.settled);
         let kept = Resolution::of(self.stream.id.clone(), self.stream.epoch, self.window.resolved().clone());
-        self.pushing.persister.note(Resolution { settled, changed, dead, ..kept });
+        self.pushing.persister.note(Resolution { settled, changed, dead, fence: Some(self.lease), ..kept });
     }
 
     /// When there is something to do that nobody wakes us for.

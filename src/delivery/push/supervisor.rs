@@ -1,10 +1,11 @@
 //! Starts and stops the tasks of push streams as streams come, change and go.
 
 use super::Pushing;
+use super::leases::{Held, is_pushed};
 use super::sender::{self, Ended, Wanted};
 use crate::base::id::StreamId;
 use crate::base::limits;
-use crate::delivery::stream::{Status, Stream};
+use crate::delivery::stream::Stream;
 use crate::delivery::streams::Snapshot;
 use std::collections::HashMap;
 use std::future::Future;
@@ -20,14 +21,22 @@ struct Supervisor {
     tasks: JoinSet<Ended>,
     /// The stream of each task.
     names: HashMap<Id, StreamId>,
-    wanted: HashMap<StreamId, watch::Sender<Option<Arc<Stream>>>>,
+    wanted: HashMap<StreamId, Tasked>,
     /// Streams that have stopped themselves: nothing is done before their record is at a later revision.
     paused: HashMap<StreamId, u64>,
     /// Streams whose task failed, and when it is started again.
     failed: HashMap<StreamId, Instant>,
 }
 
-/// Delivers every push stream until `end`; then lets what is under way come to its end.
+/// What a task is told.
+#[derive(Debug)]
+struct Tasked {
+    wanted: watch::Sender<Option<Arc<Stream>>>,
+    /// The epoch of the lease under which it delivers.
+    epoch: u64,
+}
+
+/// Delivers every push stream whose lease this node holds until `end`; then lets what is under way come to its end.
 pub(in crate::delivery) async fn supervise(pushing: Arc<Pushing>, end: impl Future<Output = ()>) {
     let mut streams = pushing.streams.watch();
     let mut supervisor = Supervisor {
@@ -38,10 +47,15 @@ pub(in crate::delivery) async fn supervise(pushing: Arc<Pushing>, end: impl Futu
         paused: HashMap::new(),
         failed: HashMap::new(),
     };
-    tokio::pin!(end);
+    let pushing = Arc::clone(&supervisor.pushing);
+    let mut held = pushing.leases.watch();
+    let claiming = pushing.leases.follow(pushing.streams.watch(), pushing.persister.superseded(), &pushing.persister);
+    tokio::pin!(end, claiming);
     loop {
         let snapshot = Arc::clone(&streams.borrow_and_update());
-        supervisor.reconcile(&snapshot);
+        let now = Arc::clone(&held.borrow_and_update());
+        supervisor.reconcile(&snapshot, &now);
+        pushing.leases.delivered(&now, |stream| supervisor.wanted.contains_key(stream));
         let again = supervisor.failed.values().min().copied();
         let alarm = async {
             match again {
@@ -52,23 +66,31 @@ pub(in crate::delivery) async fn supervise(pushing: Arc<Pushing>, end: impl Futu
         tokio::select! {
             () = &mut end => break,
             changed = streams.changed() => if changed.is_err() { break },
+            changed = held.changed() => if changed.is_err() { break },
+            () = &mut claiming => break,
             Some(ended) = supervisor.tasks.join_next_with_id(), if !supervisor.tasks.is_empty() => {
                 supervisor.reap(ended, &streams).await;
             }
             () = alarm => {}
         }
     }
-    for wanted in supervisor.wanted.values() {
-        wanted.send_replace(None);
+    for tasked in supervisor.wanted.values() {
+        tasked.wanted.send_replace(None);
     }
     while supervisor.tasks.join_next().await.is_some() {}
+    // What was resolved is to be kept while the leases are still held.
+    if let Err(error) = pushing.persister.flush().await {
+        tracing::warn!(operation = error.operation, %error, "what was delivered last is not kept yet");
+    }
+    pushing.leases.release().await;
 }
 
 impl Supervisor {
     /// Brings the tasks into line with the streams there are.
-    fn reconcile(&mut self, streams: &Snapshot) {
-        for (id, wanted) in &self.wanted {
-            let stream = streams.get(id).filter(|stream| is_pushed(stream)).cloned();
+    fn reconcile(&mut self, streams: &Snapshot, held: &Held) {
+        for (id, Tasked { wanted, epoch }) in &self.wanted {
+            let is_held = held.get(id) == Some(epoch);
+            let stream = streams.get(id).filter(|stream| is_held && is_pushed(stream)).cloned();
             wanted.send_if_modified(|known| {
                 let is_new = *known != stream;
                 if is_new {
@@ -81,17 +103,18 @@ impl Supervisor {
         self.failed.retain(|_, at| *at > now);
         self.paused.retain(|id, revision| streams.get(id).is_some_and(|stream| stream.revision <= *revision));
         for (id, stream) in streams.iter().filter(|(_, stream)| is_pushed(stream)) {
+            let Some(epoch) = held.get(id) else { continue };
             if !self.wanted.contains_key(id) && !self.paused.contains_key(id) && !self.failed.contains_key(id) {
-                self.start(stream);
+                self.start(stream, *epoch);
             }
         }
     }
 
-    fn start(&mut self, stream: &Arc<Stream>) {
+    fn start(&mut self, stream: &Arc<Stream>, epoch: u64) {
         let (sender, wanted): (_, Wanted) = watch::channel(Some(Arc::clone(stream)));
-        let task = self.tasks.spawn(sender::run(Arc::clone(&self.pushing), wanted));
+        let task = self.tasks.spawn(sender::run(Arc::clone(&self.pushing), wanted, epoch));
         self.names.insert(task.id(), stream.id.clone());
-        self.wanted.insert(stream.id.clone(), sender);
+        self.wanted.insert(stream.id.clone(), Tasked { wanted: sender, epoch });
     }
 
     /// A task has ended. If its stream is wanted all the same it is started again by the next look.
@@ -123,8 +146,4 @@ impl Supervisor {
             tracing::warn!(operation = error.operation, %error, "what is kept of a stream that is no more cannot be removed");
         }
     }
-}
-
-fn is_pushed(stream: &Arc<Stream>) -> bool {
-    stream.status == Status::Enabled && stream.push().is_some()
 }

@@ -52,6 +52,8 @@ impl Delivery {
     /// The place before the first event of a stream that begins so. 400 when the `jti` is none that its reader can have got, 410 when
     /// the log no longer keeps what was asked for.
     pub(super) async fn place_of_start(&self, tenant: Tenant, start: &Start, among: &[Arc<Stream>]) -> Result<Place> {
+        // What was written before it was asked for comes before "now".
+        self.ledger.settled().await;
         match start {
             Start::Now => self.last_place(tenant).await,
             Start::After(jti) => {

@@ -353,7 +353,7 @@ async fn what_is_no_longer_kept_is_gone_and_a_gap_is_passed_over(store: Fixture)
     assert_eq!(stream.start, 0);
     let ledger = &store.backend.ledger;
     let first = ledger.read(Tenant(0), Place(0), 1).await.expect("the log").events.remove(0).event.id;
-    ledger.trim(Trim { through: Place(2), before: Timestamp(0), limit: 9 }).await.expect("trimmed");
+    ledger.trim(Place(0), Trim { through: Place(2), before: Timestamp(0), limit: 9 }).await.expect("trimmed");
     let ann = caller("ann");
     let jti = delivery.renderer.tag(&stream).await.expect("a tag").jti(first);
     for body in [json!({"after": jti}), json!({"since": "1970-01-01T00:00:01Z"})] {

@@ -12,7 +12,7 @@ async fn what_was_removed_before_it_was_read_is_never_passed_over_in_silence() {
     let house = House::stopped().await;
     house.write(&["a", "b", "c", "d"]).await;
     let trim = Trim { through: Place(2), before: crate::base::clock::Timestamp(0), limit: 100 };
-    house.delivery.ledger.trim(trim).await.expect("trimmed");
+    house.delivery.ledger.trim(Place(0), trim).await.expect("trimmed");
     let house = house.started().await;
     let part = house.delivery.tail.read_now(Place(1), 10).await.expect("a part");
     assert_eq!((part.floor, part.through, part.more, places(&part)), (Place(2), Place(4), false, vec![3, 4]));
@@ -73,7 +73,7 @@ async fn what_the_log_no_longer_keeps_is_forgotten() {
     let part = house.delivery.tail.read_now(Place(0), 10).await.expect("a part");
     assert_eq!((places(&part), part.floor), (vec![1, 2, 3], Place(0)));
     let trim = Trim { through: Place(2), before: crate::base::clock::Timestamp(0), limit: 100 };
-    house.delivery.ledger.trim(trim).await.expect("trimmed");
+    house.delivery.ledger.trim(Place(0), trim).await.expect("trimmed");
     house.write(&["d"]).await;
     let part = house.delivery.tail.read_now(Place(0), 10).await.expect("a part");
     assert_eq!((places(&part), part.floor), (vec![3, 4], Place(2)));

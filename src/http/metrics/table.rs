@@ -106,6 +106,16 @@ pub(super) const METRICS: &[Metric] = &[
         Kind::Counter(Labels::None),
         "Events that were handed out again because nobody had resolved them.",
     ),
+    metric(
+        "carillon_sequencer_batch_events",
+        Kind::Histogram(BATCH),
+        "Events that got their places in the log together, where a database keeps it.",
+    ),
+    metric(
+        "carillon_sequencer_lag_seconds",
+        Kind::Histogram(ANSWER_SECONDS),
+        "Seconds for which events waited for their places, each as long as the one of its batch that waited longest.",
+    ),
     metric("carillon_sets_signed_total", Kind::Counter(Labels::Some), "Security Event Tokens that were signed, by key."),
     metric(
         "carillon_stream_lag_events",

@@ -67,6 +67,13 @@ impl Registry {
         self
     }
 
+    /// The same [with these records](Self::with_records), and without the types that have none.
+    #[must_use]
+    pub fn of_records(mut self, records: &[TypeRecord]) -> Self {
+        self.types.retain(|kind| records.iter().any(|record| record.name.eq_ignore_ascii_case(&kind.name)));
+        self.with_records(records)
+    }
+
     /// The type of this code, if it is no longer served and its events are still in the log.
     pub fn retired(&self, code: TypeCode) -> Option<&TypeRecord> {
         self.retired.iter().find(|record| record.code == code)

@@ -32,10 +32,15 @@ pub struct Validated {
 /// Validates the body of a POST. What is not defined or of the wrong type is `invalidValue`, a body that is not a resource of this
 /// type `invalidSyntax`; what a client may not write is left out (7644-3.3-01).
 pub fn create(kind: &ResourceType, body: &Value) -> Result<Validated> {
+    create_with(kind, body, &[])
+}
+
+/// The same of a resource that is taken over: the secrets at these paths are hashed already, and not in the body.
+pub fn create_with(kind: &ResourceType, body: &Value, hashed: &[String]) -> Result<Validated> {
     let mut reader = Reader::new(kind);
     reader.read(body)?;
     reader.secrets.retain(|secret| secret.value.is_some());
-    reader.secrets_are_complete()?;
+    reader.secrets_are_complete(hashed)?;
     reader.finish()
 }
 
@@ -185,12 +190,12 @@ impl<'a> Reader<'a> {
         value::attribute(&path, value)
     }
 
-    fn secrets_are_complete(&self) -> Result<()> {
+    fn secrets_are_complete(&self, hashed: &[String]) -> Result<()> {
         let needed = |attribute: &Attribute| attribute.required && secret::is_secret(attribute);
         for (extension, attribute) in self.kind.all_attributes().filter(|(_, attribute)| needed(attribute)) {
             let path = AttributePath { extension: extension.cloned(), attribute: Arc::clone(attribute), sub_attribute: None };
             let path = path.to_string();
-            if !self.secrets.iter().any(|secret| secret.path == path) {
+            if !self.secrets.iter().any(|secret| secret.path == path) && !hashed.contains(&path) {
                 return Err(required::missing(&path));
             }
         }

@@ -10,6 +10,7 @@ use crate::base::limits;
 use crate::event::Event;
 use async_trait::async_trait;
 use std::fmt;
+use std::time::Duration;
 use tokio::sync::watch;
 
 pub use places::{NotPlaces, PlaceSet};
@@ -82,12 +83,15 @@ pub struct Resolution {
     pub retried: Vec<Place>,
     /// Dead letters that are new, or of an event that was refused once more in its turn.
     pub dead: Vec<DeadLetter>,
+    /// The epoch of the [`push_lease`] under which this was done, if it was done under one. When somebody else has taken the lease
+    /// since, the resolution is [superseded](super::StoreErrorKind::Superseded).
+    pub fence: Option<u64>,
 }
 
 impl Resolution {
     /// Places that a stream has resolved, of which nothing came that is to be noted.
     pub fn of(stream: StreamId, epoch: u64, places: PlaceSet) -> Self {
-        Self { stream, epoch, places, settled: Vec::new(), changed: Vec::new(), retried: Vec::new(), dead: Vec::new() }
+        Self { stream, epoch, places, settled: Vec::new(), changed: Vec::new(), retried: Vec::new(), dead: Vec::new(), fence: None }
     }
 
     /// How many rows it takes to keep it.
@@ -104,6 +108,39 @@ pub struct Life {
     /// What is none of its own: the places before its beginning.
     pub places: PlaceSet,
 }
+
+/// The right to be the only one who does something, for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// What it is for.
+    pub name: String,
+    /// Rises with every change of the owner: what is written under an older one is refused.
+    pub epoch: u64,
+}
+
+/// The name of the lease whose owner alone pushes the events of a stream.
+pub fn push_lease(stream: &StreamId) -> String {
+    format!("push/{stream}")
+}
+
+/// The name of the lease by which a node shows that it is there and delivers.
+pub fn node_lease(owner: &str) -> String {
+    format!("node/{owner}")
+}
+
+/// Whose leases are, at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// How many other nodes are there: those that hold the [`node_lease`] of their name.
+    pub others: usize,
+    /// Those of the names that the owner holds.
+    pub own: Vec<String>,
+    /// Those that nobody holds.
+    pub free: Vec<String>,
+}
+
+/// The name of the lease whose owner alone keeps the log within its bounds. It saves work: nothing rests on there being one.
+pub const RETENTION_LEASE: &str = "retention";
 
 /// An event that a stream's receiver refused for good.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,8 +203,20 @@ pub trait Ledger: Send + Sync + fmt::Debug {
     /// Wakes when the log may have grown. Only a hint: read the log to know. Its value is a place that the log has reached.
     fn wake(&self) -> watch::Receiver<u64>;
 
-    /// Takes events from the beginning of the log, whatever their tenant. Returns how many.
-    async fn trim(&self, trim: Trim) -> Result<usize>;
+    /// Ends when the log is no longer the one that was read: its database was set back, by a failover or a restore, and gives places once
+    /// more, to other events. Whatever was read of it or reckoned from it is void then; the process has to begin anew. Returns what
+    /// was seen. A store that only one process can open is not set back while it is open.
+    async fn set_back(&self) -> String {
+        std::future::pending().await
+    }
+
+    /// Waits until the log holds what was committed through this process before it was asked for, at most for a short time: for a reader
+    /// who may just have written. Where events have their places with the commit there is nothing to wait for.
+    async fn settled(&self) {}
+
+    /// Takes events from the beginning of the log, whatever their tenant, where it still is behind `floor`. Returns how many: those
+    /// right behind it, whose places are dense. None when somebody else has trimmed the log meanwhile.
+    async fn trim(&self, floor: Place, trim: Trim) -> Result<usize>;
 
     /// A named secret of this installation, made from `fresh` when it is first asked for, and the same ever after.
     async fn secret(&self, name: &'static str, fresh: [u8; 32]) -> Result<[u8; 32]>;
@@ -185,6 +234,16 @@ pub trait Ledger: Send + Sync + fmt::Debug {
     /// What a stream has resolved in an epoch; `None` when nothing is kept of it.
     async fn resolved(&self, stream: &StreamId, epoch: u64) -> Result<Option<PlaceSet>>;
 
+    /// What streams have resolved, each in an epoch: as [`resolved`](Self::resolved) says of one, in the order in which they are asked
+    /// for. An inner failure is of one stream alone.
+    async fn resolved_of(&self, lives: &[(StreamId, u64)]) -> Result<Vec<Result<Option<PlaceSet>>>> {
+        let mut all = Vec::with_capacity(lives.len());
+        for (stream, epoch) in lives {
+            all.push(self.resolved(stream, *epoch).await);
+        }
+        Ok(all)
+    }
+
     /// Keeps what streams have resolved. There is a result for each, in order: the places that are then kept. Those that succeed are
     /// on disk when this returns.
     async fn resolve(&self, resolutions: Vec<Resolution>) -> Result<Vec<Result<PlaceSet>>>;
@@ -200,6 +259,36 @@ pub trait Ledger: Send + Sync + fmt::Debug {
     /// no more; all or none. The places and dead letters that were kept under this id are gone. What comes of an older life after a
     /// new one has begun is stale.
     async fn renew(&self, changes: Vec<RecordChange>, stream: &StreamId, life: Option<Life>) -> Result<()>;
+
+    /// Whether other processes use the same ledger: what was read of it before may have been changed by them.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Takes leases that are free or have run out, and holds those that are the owner's already for that long from now on, by the
+    /// clock of the store. Returns those of the names that the owner then holds. An owner is one life of one process: its name is
+    /// never used again.
+    ///
+    /// A store that only one process can open gives whatever is asked for, always in the same epoch.
+    async fn claim(&self, _owner: &str, names: &[String], _length: Duration) -> Result<Vec<Lease>> {
+        Ok(names.iter().map(|name| Lease { name: name.clone(), epoch: 1 }).collect())
+    }
+
+    /// Tells whose leases of these names are, and how many nodes there are beside the owner, by the clock of the store.
+    async fn survey(&self, _owner: &str, names: &[String]) -> Result<Survey> {
+        Ok(Survey { free: names.to_vec(), ..Survey::default() })
+    }
+
+    /// Wakes when leases may have got another owner or none; `None` where nobody but this process has any. Only a hint: a lease that
+    /// runs out tells nobody.
+    fn leases_changed(&self) -> Option<watch::Receiver<u64>> {
+        None
+    }
+
+    /// Gives leases back, so that nobody need wait until they run out. What is not the owner's stays as it is.
+    async fn release(&self, _owner: &str, _names: &[String]) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// The part of the log that a store has read: at most `limit` events, in order, and the one behind them if it has that too. `head` is

@@ -67,6 +67,13 @@ impl PlaceSet {
         }
     }
 
+    /// The places of the set up to this one.
+    #[must_use]
+    pub fn up_to(&self, last: Place) -> Self {
+        let above = self.above.range(..=last.0).map(|(&first, &end)| (first, end.min(last.0))).collect();
+        Self { cursor: self.cursor.min(last.0), above }
+    }
+
     /// Adds every place of another set.
     pub fn merge(&mut self, other: &Self) {
         self.insert_range(Place(1), other.cursor());
@@ -142,6 +149,11 @@ mod tests {
             for through in [0, 7, 30, 79] {
                 let missing = (1..=through).filter(|place| !expected.contains(place)).count() as u64;
                 prop_assert_eq!(places.missing(Place(through)), missing, "up to {} of {}", through, places);
+            }
+            for last in [0, 7, 30, 79] {
+                let kept = places.up_to(Place(last));
+                let all = (1..80).filter(|place| kept.contains(Place(*place)));
+                prop_assert!(all.eq(expected.iter().copied().filter(|place| *place <= last)), "{} up to {}", places, last);
             }
             prop_assert_eq!(places.to_string().parse::<PlaceSet>(), Ok(places));
         }

@@ -57,7 +57,10 @@ mod tests {
             store.happens(u32::from(number % 50 == 7), *at, &format!("u{number}")).await;
         }
         for floor in [0, 700] {
-            ledger.trim(Trim { through: Place(floor), before: Timestamp(i64::MIN), limit: 10_000 }).await.expect("trimmed");
+            ledger
+                .trim(Place(0), Trim { through: Place(floor), before: Timestamp(i64::MIN), limit: 10_000 })
+                .await
+                .expect("trimmed");
             for tenant in [0, 1] {
                 let own = times.iter().enumerate().skip(usize::try_from(floor).expect("small"));
                 let own: Vec<(u64, i64)> = own

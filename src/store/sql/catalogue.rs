@@ -6,6 +6,7 @@ use crate::scim::path::AttributePath;
 use crate::scim::schema::{Registry, ResourceType};
 use crate::store::index::{Indexes, has_one_place};
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Which form the keys in the indexes have. To be raised when [`compare::fold`](crate::scim::compare::fold),
@@ -57,6 +58,8 @@ pub struct Catalogue {
     retired: Vec<TypeCode>,
     /// Indexes that do not hold every resource yet.
     unfinished: RwLock<BTreeSet<(TypeCode, i64)>>,
+    /// How often these have become others.
+    changes: AtomicU64,
 }
 
 impl Catalogue {
@@ -75,7 +78,7 @@ impl Catalogue {
             entries.insert(kind.code, Entry { kind: Arc::clone(kind), indexes });
         }
         let retired = registry.all_retired().iter().map(|record| record.code).collect();
-        Ok(Self { entries, codes, places, retired, unfinished: RwLock::default() })
+        Ok(Self { entries, codes, places, retired, unfinished: RwLock::default(), changes: AtomicU64::new(0) })
     }
 
     /// A resource type.
@@ -125,12 +128,26 @@ impl Catalogue {
 
     /// Says which indexes are still being built.
     pub fn set_unfinished(&self, unfinished: BTreeSet<(TypeCode, i64)>) {
-        *self.unfinished.write().unwrap_or_else(PoisonError::into_inner) = unfinished;
+        let mut held = self.unfinished.write().unwrap_or_else(PoisonError::into_inner);
+        if *held != unfinished {
+            *held = unfinished;
+            self.changes.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// How often it has been said that other indexes are unfinished than before.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
     }
 
     /// Whether an index is still being built, or the entries of one removed.
     pub fn is_unfinished(&self) -> bool {
         !self.unfinished.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Whether a search may use any index.
+    pub fn has_indexes(&self) -> bool {
+        self.definitions().iter().any(|definition| self.is_whole(definition.kind, definition.code))
     }
 
     fn is_whole(&self, kind: TypeCode, code: i64) -> bool {
@@ -144,7 +161,12 @@ impl Catalogue {
 
     /// The same with the types that are served no longer: their resources keep their ids and their members.
     pub fn all_types(&self) -> String {
-        listed(self.entries.keys().chain(&self.retired))
+        listed(self.all_codes())
+    }
+
+    /// The codes of all types, those that are served no longer among them.
+    pub fn all_codes(&self) -> impl Iterator<Item = &TypeCode> {
+        self.entries.keys().chain(&self.retired)
     }
 }
 

@@ -1,7 +1,9 @@
 //! What SQL stores share: the tables, how values become columns, and the compiler from filters to candidates.
 
 pub mod catalogue;
+pub(crate) mod draft;
 pub mod filter;
+pub(crate) mod plan;
 
 use crate::base::id::ResourceId;
 use crate::scim::compare::Comparable;

@@ -176,6 +176,7 @@ async fn another_tenant_sees_nothing(store: Fixture) {
     assert_eq!(store.backend.ledger.read(Tenant(1), Place(0), 10).await.expect("a log").events, []);
     store.commit(vec![store.create(elsewhere, &user("a"))]).await.expect("the same id and name in another tenant");
     assert_eq!(store.search(USER, None, 0, 10).await.total, 1);
+    store.settled().await;
     let log = store.backend.ledger.read(Tenant(1), Place(0), 10).await.expect("a log").events;
     assert_eq!(log.iter().map(|logged| logged.place).collect::<Vec<_>>(), [Place(2)]);
 }

@@ -9,7 +9,9 @@ use crate::scim::filter::{self, Filter};
 use crate::scim::resource::{Member, MemberChange};
 use crate::scim::schema::Registry;
 use crate::scim::sort::{self, Sort};
-use crate::store::backends::{Opening, open};
+#[cfg(feature = "servers")]
+use crate::store::backends::server::Schema;
+use crate::store::backends::{Opening, Purpose, open_at_once as open};
 use crate::store::index::Indexes;
 use crate::store::{
     Backend, Change, Committed, Detail, Document, Effect, Guard, Logged, Page, Place, Query, Result, Start, Stored, Unit,
@@ -26,6 +28,9 @@ pub(crate) struct Fixture {
     pub(crate) backend: Backend,
     pub(crate) registry: Arc<Registry>,
     pub(crate) folder: TempDir,
+    /// Where it is, when it is on a server.
+    #[cfg(feature = "servers")]
+    pub(crate) schema: Option<Schema>,
 }
 
 /// A key of the first tenant.
@@ -55,7 +60,10 @@ pub(crate) fn unit(at: i64, changes: Vec<Change>) -> Unit {
 
 pub(crate) fn opening(folder: &TempDir, registry: &Arc<Registry>) -> Opening {
     Opening {
+        purpose: Purpose::Serve,
         data_path: folder.path().join("data"),
+        database_url: None,
+        views: ["Users".into(), "Groups".into()],
         registry: Arc::clone(registry),
         ids: Arc::new(TimeOrderedIds),
         limits: Limits::default(),
@@ -63,11 +71,32 @@ pub(crate) fn opening(folder: &TempDir, registry: &Arc<Registry>) -> Opening {
 }
 
 impl Fixture {
+    /// A store of this machine.
+    pub(crate) fn of(backend: Backend, registry: Arc<Registry>, folder: TempDir) -> Self {
+        Self {
+            backend,
+            registry,
+            folder,
+            #[cfg(feature = "servers")]
+            schema: None,
+        }
+    }
+
     pub(crate) fn new(backend: &str) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let registry = Arc::new(Registry::builtin());
         let backend = open(backend, opening(&folder, &registry)).expect("the store opens");
-        Self { backend, registry, folder }
+        Self::of(backend, registry, folder)
+    }
+
+    /// A store in a schema of its own on a server. Whoever made it drops the schema.
+    #[cfg(feature = "servers")]
+    pub(crate) async fn on_a_server() -> (Self, Schema) {
+        let schema = Schema::new().await;
+        let backend = schema.backend().await;
+        let registry = Arc::clone(&backend.registry);
+        let folder = TempDir::new().expect("a temporary folder");
+        (Self { backend, registry, folder, schema: Some(schema.clone()) }, schema)
     }
 
     /// The same database, opened again after it was closed.
@@ -82,7 +111,7 @@ impl Fixture {
         drop(backend);
         let registry = Arc::new(registry);
         let backend = open("sqlite", opening(&folder, &registry)).expect("the store opens again");
-        Self { backend, registry, folder }
+        Self::of(backend, registry, folder)
     }
 
     fn change(key: Key, kind: Kind, effect: Effect) -> Change {
@@ -115,6 +144,7 @@ impl Fixture {
             unique_removed: before.unique.difference(&now.unique).cloned().collect(),
             index_added: now.lookup.difference(&before.lookup).cloned().collect(),
             index_removed: before.lookup.difference(&now.lookup).cloned().collect(),
+            dates: None,
         }
     }
 
@@ -147,6 +177,15 @@ impl Fixture {
     pub(crate) async fn happens(&self, tenant: u32, at: i64, id: &str) {
         let key = Key { tenant: Tenant(tenant), ..key(USER, id) };
         self.backend.store.commit(unit(at, vec![self.create(key, &user(id))])).await.expect("an event");
+        self.settled().await;
+    }
+
+    /// Waits until everything that is committed has its place in the log.
+    pub(crate) async fn settled(&self) {
+        #[cfg(feature = "servers")]
+        if let Some(schema) = &self.schema {
+            schema.settled(&mut self.backend.ledger.wake()).await;
+        }
     }
 
     pub(crate) async fn commit(&self, changes: Vec<Change>) -> Result<Committed> {
@@ -165,11 +204,13 @@ impl Fixture {
     }
 
     pub(crate) async fn log(&self) -> Vec<Logged> {
+        self.settled().await;
         self.backend.ledger.read(Tenant(0), Place(0), 1_000).await.expect("the log").events
     }
 
     /// The log in short: kind, subject and version, from a place on.
     pub(crate) async fn log_after(&self, after: u64) -> Vec<(Kind, String, u64)> {
+        self.settled().await;
         let log = self.backend.ledger.read(Tenant(0), Place(after), 1_000).await.expect("the log").events;
         log.into_iter().map(|Logged { event, .. }| (event.kind, event.subject.id.to_string(), event.version)).collect()
     }

@@ -9,9 +9,9 @@ use crate::store::ledger::Trim;
 use crate::store::{Place, Reading};
 
 on_every_backend!(
+    a_reading_ends_early_when_it_is_large,
     a_reading_tells_how_far_it_went_and_whether_there_is_more,
     events_of_others_at_the_end_are_read_past,
-    a_reading_ends_early_when_it_is_large,
     the_log_is_trimmed_by_place,
     the_log_is_trimmed_by_age_up_to_the_first_that_is_young,
     a_trim_takes_so_many_at_most,
@@ -32,7 +32,14 @@ async fn read(store: &Fixture, tenant: u32, after: u64, limit: usize) -> (u64, u
 }
 
 async fn trim(store: &Fixture, through: u64, before: Timestamp, limit: usize) -> usize {
-    store.backend.ledger.trim(Trim { through: Place(through), before, limit }).await.expect("trimmed")
+    let ledger = &store.backend.ledger;
+    let floor = ledger.read(Tenant(0), Place(0), 0).await.expect("the log").floor;
+    let trim = Trim { through: Place(through), before, limit };
+    // Who thinks that it begins elsewhere takes nothing.
+    for other in [floor.0 + 1, floor.0.wrapping_sub(1)] {
+        assert_eq!(ledger.trim(Place(other), trim).await.expect("an answer"), 0, "{other} is not {floor:?}");
+    }
+    ledger.trim(floor, trim).await.expect("trimmed")
 }
 
 /// Events 1, 2, … of the first tenant at these times.

@@ -90,7 +90,8 @@ async fn take(store: &Fixture, number: usize, step: &Step) -> String {
             head.to_string()
         }
         Step::Trim { through, before, limit } => {
-            told(ledger.trim(Trim { through: Place(through), before: Timestamp(before), limit }).await)
+            let floor = ledger.read(Tenant(0), Place(0), 0).await.expect("the log").floor;
+            told(ledger.trim(floor, Trim { through: Place(through), before: Timestamp(before), limit }).await)
         }
         Step::Write(changes) => {
             let written = told(ledger.write_records(changes).await);
@@ -133,9 +134,18 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let (memory, sqlite) = (Fixture::new("memory"), Fixture::new("sqlite"));
+            #[cfg(feature = "servers")]
+            let (postgres, schema) = Fixture::on_a_server().await;
             for (number, step) in steps.iter().enumerate() {
                 let expected = take(&memory, number, step).await;
+                #[cfg(feature = "servers")]
+                prop_assert_eq!(&take(&postgres, number, step).await, &expected, "{:?}", step);
                 prop_assert_eq!(take(&sqlite, number, step).await, expected, "{:?}", step);
+            }
+            #[cfg(feature = "servers")]
+            {
+                drop(postgres);
+                schema.drop().await;
             }
             Ok(())
         })?;

@@ -7,12 +7,12 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 on_every_backend!(
+    readers_of_records_are_woken_by_changes_alone,
     a_record_is_made_changed_and_removed_at_its_revision_alone,
     several_changes_are_made_together_or_not_at_all,
     changes_of_one_record_follow_each_other,
     collections_are_apart_and_in_the_order_of_ids,
     of_two_who_change_one_record_one_is_late,
-    readers_of_records_are_woken_by_changes_alone,
     a_change_whose_asker_has_gone_wakes_readers_all_the_same,
 );
 

@@ -8,6 +8,7 @@ use crate::store::{Place, Result, StoreErrorKind};
 
 on_every_backend!(
     places_of_two_writers_are_merged_in_any_order,
+    many_are_asked_for_at_once_in_any_order,
     a_newer_life_replaces_the_places_of_an_older_one,
     one_that_is_late_leaves_the_others_alone,
     resolutions_of_one_stream_in_one_call_follow_each_other,
@@ -51,6 +52,16 @@ async fn places_of_two_writers_are_merged_in_any_order(store: Fixture) {
         // No cursor goes back.
         assert_eq!(resolve(&store, vec![resolution(&name, 0, "0")]).await, [Ok("6 9".to_owned())]);
     }
+}
+
+async fn many_are_asked_for_at_once_in_any_order(store: Fixture) {
+    resolve(&store, vec![resolution("a", 0, "3"), resolution("b", 2, "1 4"), resolution("c", 1, "7")]).await;
+    let lives = [("c", 1), ("nobody", 0), ("b", 2), ("b", 1), ("a", 0), ("c", 1)].map(|(name, epoch)| (stream(name), epoch));
+    let all = store.backend.ledger.resolved_of(&lives).await.expect("an answer");
+    let all: Vec<Option<String>> = all.into_iter().map(|one| one.expect("places").map(|places| places.to_string())).collect();
+    let expected = [Some("7"), None, Some("1 4"), None, Some("3"), Some("7")];
+    assert_eq!(all.iter().map(Option::as_deref).collect::<Vec<_>>(), expected);
+    assert!(store.backend.ledger.resolved_of(&[]).await.expect("an answer").is_empty());
 }
 
 async fn a_newer_life_replaces_the_places_of_an_older_one(store: Fixture) {

@@ -3,7 +3,7 @@ use crate::base::clock::Timestamp;
 use crate::base::id::{EventId, StreamId, Tenant, TimeOrderedIds};
 use crate::base::secret::{Secret, SystemEntropy};
 use crate::scim::schema::Registry;
-use crate::store::backends::{self, Opening};
+use crate::store::backends::{self, Opening, Purpose};
 use crate::store::ledger::{DeadLetters, Life, Place, PlaceSet, Reading, Record, Resolution, Trim};
 use async_trait::async_trait;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -82,8 +82,8 @@ impl Ledger for Meddled {
         self.kept.wake()
     }
 
-    async fn trim(&self, trim: Trim) -> crate::store::Result<usize> {
-        self.kept.trim(trim).await
+    async fn trim(&self, floor: Place, trim: Trim) -> crate::store::Result<usize> {
+        self.kept.trim(floor, trim).await
     }
 
     async fn secret(&self, name: &'static str, fresh: [u8; 32]) -> crate::store::Result<[u8; 32]> {
@@ -125,12 +125,15 @@ impl House {
     pub(super) fn new(backend: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let opening = Opening {
+            purpose: Purpose::Serve,
             data_path: folder.path().to_owned(),
+            database_url: None,
+            views: ["Users".into(), "Groups".into()],
             registry: Arc::new(Registry::builtin()),
             ids: Arc::new(TimeOrderedIds),
             limits: limits::Limits::default(),
         };
-        let ledger = backends::open(backend, opening).expect("a store").ledger;
+        let ledger = backends::open_at_once(backend, opening).expect("a store").ledger;
         let clock = Arc::new(Hand(AtomicI64::new(1_800_000_000_000)));
         Self { ledger, clock, secrets_key: Some("the key of the house"), settings: Settings::default(), _folder: folder }
     }

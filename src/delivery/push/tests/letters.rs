@@ -90,7 +90,7 @@ async fn a_letter_whose_event_is_gone_stays_and_says_so() {
     world.users(&["a"]).await;
     let event = world.fixture.log().await[0].event.id;
     let trim = Trim { through: Place(1), before: crate::base::clock::Timestamp(0), limit: 10 };
-    world.delivery.ledger.trim(trim).await.expect("trimmed");
+    world.delivery.ledger.trim(Place(0), trim).await.expect("trimmed");
     let at = crate::base::clock::Timestamp(1);
     let letter = DeadLetter {
         place: Place(1),

@@ -118,6 +118,7 @@ impl World {
             persister: Arc::clone(&persister),
             settings: self.settings.clone(),
             format: Format::Json,
+            node: "node".into(),
         };
         let pushing = Arc::new(Pushing::with(tools, self.courier.clone().unwrap_or_else(clients), Arc::new(self.schedule.clone())));
         let (end, ended) = oneshot::channel();

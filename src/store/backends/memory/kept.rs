@@ -50,7 +50,7 @@ impl Kept {
     }
 
     pub(super) fn resolve(&mut self, resolution: Resolution) -> Result<PlaceSet> {
-        let Resolution { stream, epoch, mut places, settled, changed, retried, dead } = resolution;
+        let Resolution { stream, epoch, mut places, settled, changed, retried, dead, fence: _ } = resolution;
         match self.resolved.get(&stream) {
             Some((kept, _)) if *kept > epoch => {
                 return Err(StoreError::new(StoreErrorKind::Stale, "keep the places of a stream"));

@@ -1,13 +1,17 @@
-//! Everything in memory under one lock: for trying out and for tests. What it acknowledges is gone with the process.
+//! Everything in memory under one lock: for trying out and for tests. What it acknowledges is gone with the process. What must be unique
+//! is looked up; any other filter reads every resource of its type.
 
 mod kept;
 mod state;
 
 use super::{Descriptor, Opening};
-use crate::base::id::{EventId, Ids, Key, StreamId, Tenant};
+use crate::base::id::{EventId, Ids, Key, ResourceId, StreamId, Tenant};
 use crate::base::limits::Limits;
-use crate::scim::schema::Registry;
+use crate::scim::compare::Comparable;
+use crate::scim::filter::{Comparison, Filter, Operator};
+use crate::scim::schema::{Registry, ResourceType};
 use crate::store::apply::{Context, apply};
+use crate::store::index::{Entry, Indexes, indexed_value};
 use crate::store::ledger::{DeadLetters, Life, PlaceSet, Record, RecordChange, Resolution, Trim};
 use crate::store::ranking::Ranking;
 use crate::store::residual::{Admission, Judge, SortKey, Window, detail_for};
@@ -16,21 +20,22 @@ use crate::store::{
     StoreErrorKind, Stored, Unit,
 };
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use kept::Kept;
-use state::{State, Transaction};
+use state::{Row, State, Transaction};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::watch;
 
 /// The row of the table.
-pub const DESCRIPTOR: Descriptor = Descriptor {
-    name: "memory",
-    open: |opening| {
-        let store = Arc::new(Memory::new(opening));
-        let registry = Arc::clone(&store.registry);
-        Ok(Backend { store: Arc::clone(&store) as Arc<dyn Store>, ledger: store, registry })
-    },
-};
+pub const DESCRIPTOR: Descriptor = Descriptor { name: "memory", open: |opening| std::future::ready(Ok(open(opening))).boxed() };
+
+/// A new store.
+pub fn open(opening: Opening) -> Backend {
+    let store = Arc::new(Memory::new(opening));
+    let registry = Arc::clone(&store.registry);
+    Backend { store: Arc::clone(&store) as Arc<dyn Store>, ledger: store, registry }
+}
 
 #[derive(Debug)]
 struct Memory {
@@ -70,20 +75,20 @@ impl Memory {
         let Some(kind) = self.registry.by_code(query.kind) else { return Ok(Window::new(query).finish()) };
         let judge = Judge::new(kind, query, false);
         if query.is_in_id_order() {
-            return self.in_order(&state, query, &judge);
+            return self.in_order(&state, kind, query, &judge);
         }
-        self.sorted(&state, query, &judge)
+        self.sorted(&state, kind, query, &judge)
     }
 
     /// A page in the order of ids, which is that of the rows.
-    fn in_order(&self, state: &State, query: &Query, judge: &Judge<'_>) -> Result<Page> {
+    fn in_order(&self, state: &State, kind: &ResourceType, query: &Query, judge: &Judge<'_>) -> Result<Page> {
         let started = Instant::now();
         let mut window = Window::new(query);
         let after = match &query.start {
             Start::After(Some(position)) => Some(&position.id),
             _ => None,
         };
-        for (key, row) in state.of_type(query.tenant, query.kind, after) {
+        for (key, row) in candidates(state, kind, query, after) {
             if query.filter.is_some() {
                 self.check_time(started)?;
                 window.visit();
@@ -105,11 +110,11 @@ impl Memory {
         Ok(window.finish())
     }
 
-    fn sorted(&self, state: &State, query: &Query, judge: &Judge<'_>) -> Result<Page> {
+    fn sorted(&self, state: &State, kind: &ResourceType, query: &Query, judge: &Judge<'_>) -> Result<Page> {
         let started = Instant::now();
         let mut ranking = Ranking::new(query);
         let mut visited = 0;
-        for (key, row) in state.of_type(query.tenant, query.kind, None) {
+        for (key, row) in candidates(state, kind, query, None) {
             self.check_time(started)?;
             visited += 1;
             if let Some(SortKey(value)) = judge.key(&state.stored(key, row, detail_for(query))?)? {
@@ -139,10 +144,36 @@ impl Memory {
     }
 }
 
+/// What can match, in id order, after this id: where the filter asks for a value that only one resource may have, that one.
+fn candidates<'a>(
+    state: &'a State,
+    kind: &ResourceType,
+    query: &Query,
+    after: Option<&ResourceId>,
+) -> impl Iterator<Item = (&'a Key, &'a Row)> {
+    let entry = query.filter.as_ref().and_then(|filter| unique_value(kind, filter));
+    let all = entry.is_none().then(|| state.of_type(query.tenant, query.kind, after));
+    let holder = entry.and_then(|entry| state.holder(query.tenant, query.kind, entry));
+    let holder = holder.filter(|(key, _)| after.is_none_or(|after| key.id > *after));
+    holder.into_iter().chain(all.into_iter().flatten())
+}
+
+/// A value that every match has and that only one resource may have.
+fn unique_value(kind: &ResourceType, filter: &Filter) -> Option<Entry> {
+    match filter {
+        Filter::And(operands) => operands.iter().find_map(|operand| unique_value(kind, operand)),
+        Filter::Compare(Comparison { path, operator: Operator::Eq, value: Some(value @ Comparable::Text(_)) }) => {
+            let is_sought = path.leaf().is_unique() && Indexes::of(kind).is_unique(path);
+            is_sought.then(|| Entry { path: path.to_string().into(), value: indexed_value(value.clone()) })
+        }
+        _ => None,
+    }
+}
+
 #[async_trait]
 impl Store for Memory {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { durable: false, atomic: true, member_rows: true, index_seeks: false }
+        Capabilities { durable: false, atomic: true, member_rows: true, index_seeks: false, one_owner: false }
     }
 
     async fn get(&self, key: &Key, detail: Detail) -> Result<Option<Stored>> {
@@ -192,8 +223,8 @@ impl Ledger for Memory {
         self.wake.subscribe()
     }
 
-    async fn trim(&self, trim: Trim) -> Result<usize> {
-        Ok(self.state().trim(trim))
+    async fn trim(&self, floor: Place, trim: Trim) -> Result<usize> {
+        Ok(self.state().trim(floor, trim))
     }
 
     async fn secret(&self, name: &'static str, fresh: [u8; 32]) -> Result<[u8; 32]> {

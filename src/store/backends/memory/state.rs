@@ -62,6 +62,12 @@ impl State {
         self.rows.range((first, Bound::Unbounded)).take_while(move |(key, _)| key.tenant == tenant && key.kind == kind)
     }
 
+    /// The resource that has a unique value.
+    pub(super) fn holder(&self, tenant: Tenant, kind: TypeCode, entry: Entry) -> Option<(&Key, &Row)> {
+        let id = self.unique.get(&(tenant, kind, entry))?.clone();
+        self.rows.get_key_value(&Key { tenant, kind, id })
+    }
+
     pub(super) fn stored(&self, key: &Key, row: &Row, detail: Detail) -> Result<Stored> {
         let groups = detail.groups.then(|| self.groups_above(key)).transpose()?;
         Ok(Stored {
@@ -122,7 +128,10 @@ impl State {
         }
     }
 
-    pub(super) fn trim(&mut self, trim: Trim) -> usize {
+    pub(super) fn trim(&mut self, floor: Place, trim: Trim) -> usize {
+        if floor.0 != self.floor {
+            return 0;
+        }
         let goes = |logged: &&Logged| logged.place <= trim.through || logged.event.at < trim.before;
         let count = self.events.iter().take(trim.limit).take_while(goes).count();
         for logged in self.events.drain(..count) {
@@ -233,10 +242,11 @@ impl Rows for Transaction<'_> {
     }
 
     fn insert(&mut self, key: &Key, document: &Document, at: Timestamp) -> Result<()> {
+        let dates = document.dates(at);
         let row = Row {
             facts: Facts { version: 1, revision: 1, member_count: 0 },
-            created: at,
-            modified: at,
+            created: dates.created,
+            modified: dates.modified,
             body: document.body.clone(),
             external_id: document.external_id.clone(),
             display: document.display.clone(),

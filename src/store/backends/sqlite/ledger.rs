@@ -183,11 +183,15 @@ pub(super) fn trim_letters(connection: &Connection, trim: Trim) -> Result<usize>
 }
 
 /// Takes events from the beginning of the log, and notes the place up to which they are gone.
-pub(super) fn trim(connection: &Connection, trim: Trim) -> Result<usize> {
+pub(super) fn trim(connection: &Connection, floor: Place, trim: Trim) -> Result<usize> {
     const FIRST: &str = "SELECT place, at FROM event ORDER BY place LIMIT ?1";
     const DELETE: &str = "DELETE FROM event WHERE place <= ?1";
     const NOTE: &str = "INSERT INTO meta (name, value) VALUES ('log_floor', ?1) ON CONFLICT DO UPDATE SET value = excluded.value";
     let failed = failed("trim the log");
+    let noted = connection.prepare_cached(FLOOR).and_then(|mut sql| sql.query_row([], |row| row.get::<_, Count>(0)).optional());
+    if floor.0 != noted.map_err(failed)?.map_or(0, |noted| noted.0) {
+        return Ok(0);
+    }
     let mut statement = connection.prepare_cached(FIRST).map_err(failed)?;
     let first = statement
         .query_map([i64::try_from(trim.limit).unwrap_or(i64::MAX)], |row| Ok((row.get::<_, Count>(0)?.0, row.get::<_, i64>(1)?)))

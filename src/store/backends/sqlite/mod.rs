@@ -17,24 +17,25 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use super::{Descriptor, Opening};
+use super::{Descriptor, Opening, Purpose};
 use crate::base::id::StreamId;
 use crate::base::id::{EventId, Key, Tenant};
 use crate::base::limits::{self, Limits};
 use crate::scim::schema::Registry;
 use crate::store::ledger::{DeadLetters, Life, PlaceSet, Record, RecordChange, Resolution, Trim};
 use crate::store::sql::catalogue::Catalogue;
+use crate::store::sql::plan::Plan;
 use crate::store::{
     Backend, Capabilities, Committed, Detail, Ledger, Page, Place, Query, Reading, Result, Store, StoreError, StoreErrorKind,
     Stored, Unit,
 };
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use reader::{Reader, with_reader};
-use scan::Plan;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -42,14 +43,13 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use writer::{Job, Work};
 
 /// The row of the table.
-pub const DESCRIPTOR: Descriptor = Descriptor {
-    name: "sqlite",
-    open: |opening| {
-        let store = Arc::new(Sqlite::open(opening)?);
-        let registry = Arc::clone(&store.registry);
-        Ok(Backend { store: Arc::clone(&store) as Arc<dyn Store>, ledger: store, registry })
-    },
-};
+pub const DESCRIPTOR: Descriptor = Descriptor { name: "sqlite", open: |opening| std::future::ready(open(opening)).boxed() };
+
+fn open(opening: Opening) -> Result<Backend> {
+    let store = Arc::new(Sqlite::open(opening)?);
+    let registry = Arc::clone(&store.registry);
+    Ok(Backend { store: Arc::clone(&store) as Arc<dyn Store>, ledger: store, registry })
+}
 
 /// What readers and the writer share.
 #[derive(Debug)]
@@ -93,7 +93,11 @@ impl Sqlite {
 
     /// Opens it with a log of about so many pages.
     fn open_with_log(opening: Opening, log_pages: u32) -> Result<Self> {
-        let opened = open::open(&opening, log_pages)?;
+        let opened = match opening.purpose {
+            Purpose::Read => open::open_to_read(&opening)?,
+            // Nobody else has it open: what an import sets up, the next server may change.
+            Purpose::Serve | Purpose::Write => open::open(&opening, log_pages)?,
+        };
         let wake = watch::Sender::new(opened.last_place);
         let shared = Arc::new(Shared {
             instance: open::next_instance(),
@@ -103,25 +107,31 @@ impl Sqlite {
             has_lost_a_batch: AtomicBool::new(false),
             log_is_too_long: watch::Sender::new(false),
         });
-        let (jobs, writer) = writer::start(writer::Start {
-            connection: opened.connection,
-            shared: Arc::clone(&shared),
-            registry: Arc::clone(&opened.registry),
-            ids: opening.ids,
-            wake: wake.clone(),
-            last_place: opened.last_place,
-            most_log_pages: open::most_log_pages(log_pages),
-        })?;
-        if shared.catalogue.is_unfinished() {
-            build::start(&shared, &jobs)?;
-        }
+        let (jobs, writer) = if opening.purpose == Purpose::Read {
+            // Nobody takes what is handed in.
+            (sync_channel(0).0, None)
+        } else {
+            let (jobs, writer) = writer::start(writer::Start {
+                connection: opened.connection,
+                shared: Arc::clone(&shared),
+                registry: Arc::clone(&opened.registry),
+                ids: opening.ids,
+                wake: wake.clone(),
+                last_place: opened.last_place,
+                most_log_pages: open::most_log_pages(log_pages),
+            })?;
+            if shared.catalogue.is_unfinished() {
+                build::start(&shared, &jobs)?;
+            }
+            (jobs, Some(writer))
+        };
         let scans = Arc::new(Semaphore::new(opening.limits.scans.min(Semaphore::MAX_PERMITS)));
         let inline_time = Duration::from_millis(limits::INLINE_READ_MS);
         Ok(Self {
             shared,
             registry: opened.registry,
             jobs,
-            writer: Mutex::new(Some(writer)),
+            writer: Mutex::new(writer),
             wake,
             records_changed: watch::Sender::new(0),
             scans,
@@ -203,7 +213,7 @@ impl Drop for Sqlite {
 #[async_trait]
 impl Store for Sqlite {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { durable: true, atomic: true, member_rows: true, index_seeks: true }
+        Capabilities { durable: true, atomic: true, member_rows: true, index_seeks: true, one_owner: true }
     }
 
     async fn get(&self, key: &Key, detail: Detail) -> Result<Option<Stored>> {
@@ -267,8 +277,8 @@ impl Ledger for Sqlite {
         self.wake.subscribe()
     }
 
-    async fn trim(&self, trim: Trim) -> Result<usize> {
-        self.write("trim the log", move |connection| ledger::trim(connection, trim), || ()).await
+    async fn trim(&self, floor: Place, trim: Trim) -> Result<usize> {
+        self.write("trim the log", move |connection| ledger::trim(connection, floor, trim), || ()).await
     }
 
     async fn secret(&self, name: &'static str, fresh: [u8; 32]) -> Result<[u8; 32]> {

@@ -1,15 +1,15 @@
-//! Opening: the data folder and its lock, the migrations, and the indexes that the configuration asks for.
+//! Opening: the data folder and its lock, the migrations, and the indexes that the configuration asks for; or what there is of them.
 
 use super::build;
 use super::column::{Count, failed};
 use crate::base::id::TypeCode;
 use crate::base::limits;
 use crate::scim::schema::{Registry, TypeRecord};
-use crate::store::backends::Opening;
+use crate::store::backends::{Opening, check_version};
 use crate::store::sql::MIGRATIONS;
 use crate::store::sql::catalogue::Catalogue;
 use crate::store::{Result, StoreError, StoreErrorKind};
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -58,20 +58,38 @@ pub(super) fn open(opening: &Opening, log_pages: u32) -> Result<Opened> {
     Ok(Opened { connection, path, registry, catalogue, last_place, lock })
 }
 
-/// Makes the folder, for its owner only, and locks it. The system lets go of the lock when the process ends, however it ends.
-fn prepare_folder(folder: &Path) -> Result<File> {
-    let failed = |problem: &str, error: &dyn std::fmt::Display| {
-        let text = format!("{problem} {}: {error}", folder.display());
-        StoreError::because(StoreErrorKind::Unavailable, "open the data folder", text)
-    };
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| failed("cannot make", &error))?;
-    let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(folder.join(LOCK_FILE));
-    let lock = lock.map_err(|error| failed("cannot write to", &error))?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(failed("cannot lock", &"another process has it open")),
-        Err(TryLockError::Error(error)) => return Err(failed("cannot lock", &error)),
+/// Opens the database as it is, for who only reads it, whatever its server is configured for. Searches go without indexes.
+pub(super) fn open_to_read(opening: &Opening) -> Result<Opened> {
+    let folder = &opening.data_path;
+    let path = folder.join(DATABASE_FILE);
+    if !path.is_file() {
+        check_version(None, MIGRATIONS.len())?;
     }
+    let lock = lock(folder)?;
+    let failed = failed("connect to the database");
+    let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
+    connection.busy_timeout(Duration::from_millis(limits::DATABASE_BUSY_MS)).map_err(failed)?;
+    let is_begun = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'meta')";
+    let is_begun: bool = connection.query_row(is_begun, [], |row| row.get(0)).map_err(failed)?;
+    let version: Option<i64> = if is_begun { meta(&connection, "schema_version")? } else { None };
+    check_version(version.map(|version| usize::try_from(version).unwrap_or(usize::MAX)), MIGRATIONS.len())?;
+    let registry = opening.registry.as_ref().clone().of_records(&kept(&connection)?);
+    let catalogue = Catalogue::new(&registry, |name| {
+        let code = connection.query_row("SELECT code FROM path WHERE name = ?1", [name], |row| row.get(0)).optional();
+        // A path that no index was ever made of has no code: nobody looks for it.
+        code.map(Option::unwrap_or_default).map_err(failed)
+    })?;
+    let definitions = catalogue.definitions().into_iter();
+    catalogue.set_unfinished(definitions.map(|definition| (definition.kind, definition.code)).collect());
+    let last_place = last_place(&connection)?;
+    Ok(Opened { connection, path, registry: Arc::new(registry), catalogue, last_place, lock })
+}
+
+/// Makes the folder, for its owner only, and locks it.
+fn prepare_folder(folder: &Path) -> Result<File> {
+    let failed = |problem: &str, error: &dyn std::fmt::Display| unusable(folder, problem, error);
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| failed("cannot make", &error))?;
+    let lock = lock(folder)?;
     // SQLite gives its other files the permissions of this one. One that exists is not opened: closing it would end the locks that
     // SQLite has on it in this process (<https://www.sqlite.org/howtocorrupt.html> §2.2).
     match OpenOptions::new().create_new(true).write(true).mode(0o600).open(folder.join(DATABASE_FILE)) {
@@ -80,6 +98,25 @@ fn prepare_folder(folder: &Path) -> Result<File> {
     }
     sync_folders(folder).map_err(|error| failed("cannot sync", &error))?;
     Ok(lock)
+}
+
+fn unusable(folder: &Path, problem: &str, error: &dyn std::fmt::Display) -> StoreError {
+    let text = format!("{problem} {}: {error}", folder.display());
+    StoreError::because(StoreErrorKind::Unavailable, "open the data folder", text)
+}
+
+/// Locks the folder. The system lets go of the lock when the process ends, however it ends.
+fn lock(folder: &Path) -> Result<File> {
+    let failed = |problem: &str, error: &dyn std::fmt::Display| unusable(folder, problem, error);
+    let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(folder.join(LOCK_FILE));
+    let lock = lock.map_err(|error| failed("cannot write to", &error))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => {
+            Err(StoreError { kind: StoreErrorKind::InUse, ..failed("cannot lock", &"another process has it open") })
+        }
+        Err(TryLockError::Error(error)) => Err(failed("cannot lock", &error)),
+    }
 }
 
 /// A file is on disk only when the folders that name it are.
@@ -159,18 +196,22 @@ fn last_place(connection: &Connection) -> Result<u64> {
     Ok(u64::try_from(noted.max(newest.unwrap_or(0))).unwrap_or(0))
 }
 
+/// The types that were ever served.
+fn kept(connection: &Connection) -> Result<Vec<TypeRecord>> {
+    let failed = failed("read the resource types");
+    let mut statement = connection.prepare("SELECT code, name, endpoint FROM type ORDER BY code").map_err(failed)?;
+    let kept =
+        statement.query_map([], |row| Ok(TypeRecord { code: TypeCode(row.get(0)?), name: row.get(1)?, endpoint: row.get(2)? }));
+    kept.and_then(Iterator::collect).map_err(failed)
+}
+
 /// The registry under the codes by which the database keeps its types. A type keeps its code for ever, served or not.
 fn types(connection: &mut Connection, registry: &Registry) -> Result<Registry> {
     const KEEP: &str = "INSERT INTO type (code, name, endpoint) VALUES (?1, ?2, ?3) \
         ON CONFLICT (code) DO UPDATE SET endpoint = excluded.endpoint";
     let failed = failed("read the resource types");
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    let mut statement = transaction.prepare("SELECT code, name, endpoint FROM type ORDER BY code").map_err(failed)?;
-    let kept = statement
-        .query_map([], |row| Ok(TypeRecord { code: TypeCode(row.get(0)?), name: row.get(1)?, endpoint: row.get(2)? }))
-        .and_then(Iterator::collect::<rusqlite::Result<Vec<TypeRecord>>>)
-        .map_err(failed)?;
-    drop(statement);
+    let kept = kept(&transaction)?;
     let used_up =
         || StoreError::because(StoreErrorKind::Unavailable, "read the resource types", "no code is left for another type");
     let records = registry.records(&kept).ok_or_else(used_up)?;

@@ -3,24 +3,11 @@
 use super::column::{Count, Id, comparable, failed, number};
 use super::reader::Reader;
 use crate::base::id::ResourceId;
-use crate::scim::compare::Comparable;
-use crate::scim::path::AttributePath;
-use crate::scim::schema::Type;
-use crate::store::index::has_one_place;
 use crate::store::ranking::Places;
 use crate::store::sql::Cell;
-use crate::store::sql::catalogue::{Catalogue, Entry, Table};
+use crate::store::sql::plan::Index;
 use crate::store::{Page, Position, Query, Result, Start};
 use rusqlite::{ToSql, params};
-
-/// An index in whose order a page can be read.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Index {
-    table: Table,
-    code: i64,
-    kind: Type,
-    is_down: bool,
-}
 
 /// The two stretches of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,54 +25,18 @@ enum Entrance<'a> {
     After(&'a Position),
 }
 
-impl Index {
-    /// The index that gives the order of a query, if there is one.
-    ///
-    /// Of several values only one decides the place of a resource, which an index of all of them does not tell; and a database tells
-    /// fractions apart in another way.
-    pub(super) fn of(catalogue: &Catalogue, entry: &Entry, path: &AttributePath, query: &Query) -> Option<Self> {
-        let leaf = path.leaf();
-        if !has_one_place(path) || leaf.kind == Type::Decimal {
-            return None;
-        }
-        let is_of_the_kind = match &query.start {
-            Start::After(Some(Position { key: Some(key), .. })) => goes_with(leaf.kind, key),
-            _ => true,
-        };
-        let (table, code) = catalogue.index_of(entry, path).filter(|_| is_of_the_kind)?;
-        Some(Self { table, code, kind: leaf.kind, is_down: query.sort.as_ref()?.descending })
+/// The places of a stretch: `?4` many after `?5` of them, or after the place of key `?5` and id `?6`.
+pub(super) fn sql(index: Index, is_valued: bool, is_after: bool) -> String {
+    let (direction, sign) = if index.is_down { ("DESC", "<") } else { ("ASC", ">") };
+    let rest = if is_after { "LIMIT ?4" } else { "LIMIT ?4 OFFSET ?5" };
+    let entries = |table: &str| format!("FROM {table} WHERE tenant = ?1 AND type = ?2 AND path = ?3");
+    if is_valued {
+        let entries = entries(index.table());
+        let bound = if is_after { format!("AND (value, id) {sign} (?5, ?6)") } else { String::new() };
+        return format!("SELECT id, value {entries} {bound} ORDER BY value {direction}, id {direction} {rest}");
     }
-
-    fn table(self) -> &'static str {
-        match self.table {
-            Table::Unique => "unique_key",
-            Table::Lookup => "lookup",
-        }
-    }
-
-    /// The places of a stretch: `?4` many after `?5` of them, or after the place of key `?5` and id `?6`.
-    pub(super) fn sql(self, is_valued: bool, is_after: bool) -> String {
-        let (direction, sign) = if self.is_down { ("DESC", "<") } else { ("ASC", ">") };
-        let rest = if is_after { "LIMIT ?4" } else { "LIMIT ?4 OFFSET ?5" };
-        let entries = |table: &str| format!("FROM {table} WHERE tenant = ?1 AND type = ?2 AND path = ?3");
-        if is_valued {
-            let entries = entries(self.table());
-            let bound = if is_after { format!("AND (value, id) {sign} (?5, ?6)") } else { String::new() };
-            return format!("SELECT id, value {entries} {bound} ORDER BY value {direction}, id {direction} {rest}");
-        }
-        let bound = if is_after { format!("AND id {sign} ?6 AND ?5 IS NULL") } else { String::new() };
-        format!("SELECT id, NULL {} {bound} ORDER BY id {direction} {rest}", entries("bare"))
-    }
-}
-
-/// Whether a place's key is of the kind that an index of this type holds. In a search over several types it may be another type's.
-fn goes_with(kind: Type, key: &Comparable) -> bool {
-    match key {
-        Comparable::Boolean(_) => kind == Type::Boolean,
-        Comparable::Integer(_) => matches!(kind, Type::Integer | Type::DateTime),
-        Comparable::Decimal(_) => false,
-        Comparable::Text(_) => matches!(kind, Type::String | Type::Reference | Type::Binary),
-    }
+    let bound = if is_after { format!("AND id {sign} ?6 AND ?5 IS NULL") } else { String::new() };
+    format!("SELECT id, NULL {} {bound} ORDER BY id {direction} {rest}", entries("bare"))
 }
 
 impl Reader {
@@ -140,7 +91,7 @@ impl Reader {
 
     fn places(&self, query: &Query, index: &Index, stretch: Stretch, entrance: Entrance<'_>, limit: u64) -> Result<Vec<Position>> {
         let failed = failed("read an index in order");
-        let sql = index.sql(stretch == Stretch::Valued, matches!(entrance, Entrance::After(_)));
+        let sql = sql(*index, stretch == Stretch::Valued, matches!(entrance, Entrance::After(_)));
         let mut statement = self.prepare("read an index in order", &sql)?;
         let (tenant, kind, limit) = (query.tenant.0, query.kind.0, number(limit));
         let mut values: Vec<Box<dyn ToSql + '_>> = vec![Box::new(tenant), Box::new(kind), Box::new(index.code), Box::new(limit)];

@@ -114,16 +114,18 @@ impl Rows for Transaction<'_> {
     fn insert(&mut self, key: &Key, document: &Document, at: Timestamp) -> Result<()> {
         const SQL: &str = "INSERT INTO resource \
             (tenant, type, id, version, revision, created, modified, member_count, external_id, display, secrets, body) \
-            VALUES (?1, ?2, ?3, 1, 1, ?4, ?4, 0, ?5, ?6, nullif(?7, ''), ?8)";
+            VALUES (?1, ?2, ?3, 1, 1, ?4, ?9, 0, ?5, ?6, nullif(?7, ''), ?8)";
+        let dates = document.dates(at);
         let parameters = params![
             key.tenant.0,
             key.kind.0,
             Cell::from(&key.id),
-            at.0,
+            dates.created.0,
             document.external_id,
             document.display,
             document.secrets,
             &document.body[..],
+            dates.modified.0,
         ];
         self.prepare("insert a resource", SQL)?.execute(parameters).map_err(failed("insert a resource"))?;
         self.counted.push((key.tenant, key.kind, 1));

@@ -2,14 +2,14 @@
 
 use super::Shared;
 use super::column::{Count, Id, RESOURCE_COLUMNS, failed, number, stored};
-use super::ordered::Index;
 use super::reader::{RESOURCE, Reader};
 use crate::base::id::ResourceId;
 use crate::store::ranking::{Places, Ranking};
 use crate::store::residual::{Admission, Judge, SortKey, Window, detail_for, missing};
 use crate::store::sql::Cell;
-use crate::store::sql::catalogue::{Catalogue, Entry};
-use crate::store::sql::filter::{Breadth, Candidates, candidates};
+use crate::store::sql::catalogue::Entry;
+use crate::store::sql::filter::Candidates;
+use crate::store::sql::plan::Plan;
 use crate::store::{Detail, Page, Position, Query, Result, Start, Stored};
 use rusqlite::{Rows, ToSql, params, params_from_iter};
 use std::sync::LazyLock;
@@ -25,48 +25,14 @@ fn all(bound: &str, rest: &str) -> String {
     format!("SELECT {RESOURCE_COLUMNS} FROM resource WHERE tenant = ?1 AND type = ?2 {bound} {rest}")
 }
 
-/// How a search is answered.
-#[derive(Clone, Debug)]
-pub(super) enum Plan {
-    /// No filter: a page in id order.
-    Page,
-    /// No filter: a page in the order of an index.
-    Ordered(Index),
-    /// The indexes narrow it to these.
-    Candidates(Candidates),
-    /// Every resource of the type is read.
-    Scan,
-}
-
-impl Plan {
-    pub(super) fn new(catalogue: &Catalogue, query: &Query) -> Self {
-        let Some(entry) = catalogue.entry(query.kind) else { return Self::Page };
-        let after = match &query.start {
-            Start::After(Some(position)) if query.is_in_id_order() => Some(&position.id),
-            _ => None,
-        };
-        match (&query.filter, query.sort.as_ref().and_then(|sort| sort.path.as_ref())) {
-            (Some(filter), _) => candidates(catalogue, entry, filter, after).map_or(Self::Scan, Self::Candidates),
-            // How many there are is known without any order.
-            (None, Some(path)) if query.limit > 0 => Index::of(catalogue, entry, path, query).map_or(Self::Scan, Self::Ordered),
-            (None, _) => Self::Page,
-        }
-    }
-
-    /// Whether it reads no more than an index and a page.
-    pub(super) fn is_seek(&self) -> bool {
-        match self {
-            Self::Page | Self::Ordered(_) => true,
-            Self::Candidates(candidates) => candidates.breadth < Breadth::Many,
-            Self::Scan => false,
-        }
-    }
-}
-
 impl Reader {
     /// A search.
     pub(super) fn search(&self, shared: &Shared, query: &Query, plan: &Plan) -> Result<Page> {
-        let Some(entry) = shared.catalogue.entry(query.kind) else { return Ok(Window::new(query).finish()) };
+        let Some(entry) = shared.catalogue.entry(query.kind) else {
+            // Of a type that is served no longer nobody is told more than how many there are.
+            let is_count = query.limit == 0 && query.filter.is_none();
+            return Ok(Window::new(query).finish_with(if is_count { self.count(query)? } else { 0 }));
+        };
         match plan {
             Plan::Page => self.page(query),
             Plan::Ordered(index) => self.ordered(query, index),

@@ -8,7 +8,7 @@ mod log;
 mod lost;
 mod ordered;
 
-use super::ordered::Index;
+use super::ordered::sql as order_sql;
 use super::reader::{PARENTS, RESOURCE};
 use super::scan::{AFTER, ALL, ALL_DOWN, BEFORE};
 use super::writer::{self, Job, Start, Writer};
@@ -17,6 +17,7 @@ use crate::base::id::{Tenant, TimeOrderedIds};
 use crate::base::limits::{self, Limits};
 use crate::scim::schema::Registry;
 use crate::store::sql::filter::candidates;
+use crate::store::sql::plan::Index;
 use crate::store::tests::fixture::{GROUP, USER, opening, unit};
 use crate::store::tests::{Fixture, group, key, user};
 use crate::store::{Change, Committed, Guard, Ledger, Place, Result, Store, StoreErrorKind, backends};
@@ -171,9 +172,9 @@ async fn places_go_on_after_a_restart_and_are_never_used_again() {
 #[tokio::test]
 async fn a_second_process_is_refused_until_the_first_has_ended() {
     let store = Fixture::new("sqlite");
-    let again = || backends::open("sqlite", opening(&store.folder, &store.registry));
+    let again = || backends::open_at_once("sqlite", opening(&store.folder, &store.registry));
     let error = again().expect_err("the folder is locked");
-    assert_eq!(error.kind, StoreErrorKind::Unavailable);
+    assert_eq!(error.kind, StoreErrorKind::InUse);
     assert!(error.to_string().contains("another process has it open"), "{error}");
     let store = store.reopened();
     assert_eq!(store.log().await, []);
@@ -194,7 +195,7 @@ fn preparing_the_folder_leaves_the_locks_of_a_database_alone() {
     assert!(before > 0);
     // As another program would that shares the folder and not the lock.
     std::fs::remove_file(folder.join("carillon.lock")).expect("no lock");
-    let again = backends::open("sqlite", opening(&store.folder, &store.registry)).expect("the store opens");
+    let again = backends::open_at_once("sqlite", opening(&store.folder, &store.registry)).expect("the store opens");
     assert_eq!(locks(), before);
     drop(again);
 }
@@ -202,10 +203,10 @@ fn preparing_the_folder_leaves_the_locks_of_a_database_alone() {
 #[tokio::test]
 async fn a_newer_schema_and_garbage_are_refused() {
     let refused = |prepare: &dyn Fn(&std::path::Path)| {
-        let Fixture { backend, folder, registry } = Fixture::new("sqlite");
+        let Fixture { backend, folder, registry, .. } = Fixture::new("sqlite");
         drop(backend);
         prepare(&folder.path().join("data/carillon.db"));
-        backends::open("sqlite", opening(&folder, &registry)).expect_err("refused")
+        backends::open_at_once("sqlite", opening(&folder, &registry)).expect_err("refused")
     };
     let newer = refused(&|path| {
         let database = Connection::open(path).expect("the database");
@@ -217,7 +218,7 @@ async fn a_newer_schema_and_garbage_are_refused() {
     assert_eq!(garbage.kind, StoreErrorKind::Corrupt);
     assert!(garbage.to_string().contains("carillon.db"), "{garbage}");
     let unknown = Fixture::new("memory");
-    let unknown = backends::open("paper", opening(&unknown.folder, &unknown.registry)).expect_err("no such store");
+    let unknown = backends::open_at_once("paper", opening(&unknown.folder, &unknown.registry)).expect_err("no such store");
     assert!(unknown.to_string().contains("'paper', only memory, sqlite"), "{unknown}");
 }
 
@@ -240,8 +241,8 @@ async fn a_changed_configuration_builds_its_index_anew() {
     let Fixture { backend, folder, .. } = store;
     drop(backend);
     let registry = Arc::new(Registry::builtin().with_unique("Group", "displayName"));
-    let backend = backends::open("sqlite", opening(&folder, &registry)).expect("the store opens");
-    let store = Fixture { backend, registry, folder };
+    let backend = backends::open_at_once("sqlite", opening(&folder, &registry)).expect("the store opens");
+    let store = Fixture::of(backend, registry, folder);
     let error = store.commit(vec![store.create(key(GROUP, "i"), &group("G"))]).await.expect_err("unique by now");
     assert_eq!(error.kind, StoreErrorKind::Uniqueness { path: "displayName".into() });
     let store = store.reopened_with(Registry::builtin());
@@ -250,7 +251,7 @@ async fn a_changed_configuration_builds_its_index_anew() {
     let Fixture { backend, folder, .. } = store;
     drop(backend);
     let registry = Arc::new(Registry::builtin().with_unique("Group", "displayName"));
-    let error = backends::open("sqlite", opening(&folder, &registry)).expect_err("two groups share a name");
+    let error = backends::open_at_once("sqlite", opening(&folder, &registry)).expect_err("two groups share a name");
     assert!(error.to_string().contains("share a value of 'displayName'"), "{error}");
 }
 
@@ -372,10 +373,10 @@ fn a_page_in_order_is_read_from_an_index() {
         let path = query.sort.as_ref().and_then(|sort| sort.path.clone()).expect("a path");
         let index = Index::of(catalogue, catalogue.entry(USER).expect("User"), &path, &query).expect("an index");
         assert_eq!(
-            plan(connection, &index.sql(true, false)),
+            plan(connection, &order_sql(index, true, false)),
             [format!("SEARCH {table} USING PRIMARY KEY (tenant=? AND type=? AND path=?)")]
         );
-        let after = plan(connection, &index.sql(true, true));
+        let after = plan(connection, &order_sql(index, true, true));
         assert!(
             after.len() == 1
                 && after[0].starts_with(&format!("SEARCH {table} USING PRIMARY KEY (tenant=? AND type=? AND path=? AND ")),
@@ -384,7 +385,7 @@ fn a_page_in_order_is_read_from_an_index() {
         for is_after in [false, true] {
             let bound = if is_after { if sort.starts_with('-') { " AND id<?" } else { " AND id>?" } } else { "" };
             assert_eq!(
-                plan(connection, &index.sql(false, is_after)),
+                plan(connection, &order_sql(index, false, is_after)),
                 [format!("SEARCH bare USING PRIMARY KEY (tenant=? AND type=? AND path=?{bound})")]
             );
         }

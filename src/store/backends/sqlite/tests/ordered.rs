@@ -2,9 +2,9 @@
 
 use super::super::Sqlite;
 use super::super::reader::with_reader;
-use super::super::scan::Plan;
 use super::*;
 use crate::scim::compare::Comparable;
+use crate::store::sql::plan::Plan;
 use crate::store::{Position, Start};
 use rusqlite::Row;
 use serde_json::Value;

@@ -1,0 +1,210 @@
+//! Reads by key, and documents with what is asked for beside them, each in one statement.
+
+use super::Shared;
+use super::column::{corrupt, count, failed, id_bytes, id_of};
+use super::lock::tenant_number;
+use super::session::Loan;
+use crate::base::clock::Timestamp;
+use crate::base::id::{Key, Tenant, TypeCode};
+use crate::base::limits;
+use crate::scim::resource::Member;
+use crate::store::{Detail, Membership, Result, StoreError, StoreErrorKind, Stored};
+use bytes::Bytes;
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, Row, ValueRef};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The number of a type in its column.
+pub(super) fn type_number(kind: TypeCode) -> i32 {
+    i32::from(kind.0)
+}
+
+/// Joins the resource `x` of each row of `place`, by the key and in no other way, whatever the database believes of the tables.
+pub(super) const EACH: &str =
+    "CROSS JOIN LATERAL (SELECT * FROM resource WHERE tenant = $1 AND type = $2 AND id = place.id LIMIT 1) AS x";
+
+/// The columns of a resource that every statement here reads, in this order.
+pub(super) const COLUMNS: &str = "id, version, revision, created, modified, member_count, body, secrets";
+/// The same where the rows are those of `place` and `x`. The id is that of the place, in whose order they are.
+pub(super) const COLUMNS_OF_EACH: &str =
+    "place.id, x.version, x.revision, x.created, x.modified, x.member_count, x.body, x.secrets";
+const COLUMN_COUNT: usize = 8;
+const MEMBER_COLUMNS: usize = 3;
+
+/// The members of `r`, in id order.
+const MEMBERS: &str = " LEFT JOIN LATERAL (SELECT array_agg(member_id) AS ids, array_agg(kind) AS kinds, array_agg(display) AS displays \
+    FROM (SELECT member_id, kind, display FROM member WHERE r.member_count > 0 AND tenant = $1 AND group_id = r.id \
+    ORDER BY member_id) AS listed) AS m ON true";
+
+/// The text of the statements that read documents.
+#[derive(Debug)]
+pub(super) struct Statements {
+    /// By [`place`].
+    get: [Arc<str>; 8],
+    groups: String,
+}
+
+/// Where the statement for a detail is.
+fn place(detail: Detail) -> usize {
+    usize::from(detail.members) | usize::from(detail.groups) << 1 | usize::from(detail.secrets) << 2
+}
+
+impl Statements {
+    /// For types of these codes, as an SQL list.
+    pub(super) fn new(types: &str) -> Self {
+        // The same as `residual::groups_above`: by the least number of steps, each group once. That a group is met again at every depth
+        // of a cycle is bounded by the depth; which of the farthest ones go where there are too many is the only thing it may decide
+        // in another way.
+        let groups = format!(
+            " LEFT JOIN LATERAL (WITH RECURSIVE above (id, depth) AS (\
+             SELECT group_id, 1 FROM member WHERE tenant = $1 AND member_id = r.id AND group_id <> r.id UNION \
+             SELECT e.group_id, above.depth + 1 FROM above CROSS JOIN LATERAL \
+             (SELECT group_id FROM member WHERE tenant = $1 AND member_id = above.id OFFSET 0) AS e \
+             WHERE above.depth < {depth} AND e.group_id <> r.id), \
+             nearest AS (SELECT id, min(depth) AS depth FROM above GROUP BY id ORDER BY 2, 1 LIMIT {most}) \
+             SELECT array_agg(id) AS ids, array_agg(type) AS types, array_agg(display) AS displays, array_agg(direct) AS directs \
+             FROM (SELECT nearest.id, o.type, o.display, nearest.depth = 1 AS direct FROM nearest CROSS JOIN LATERAL \
+             (SELECT found.type, found.display FROM unnest(ARRAY[{types}]::int[]) AS known (code) CROSS JOIN LATERAL \
+             (SELECT type, display FROM resource WHERE tenant = $1 AND type = known.code AND id = nearest.id LIMIT 1) AS found LIMIT 1) AS o \
+             ORDER BY nearest.id) AS listed) AS g ON true",
+            depth = limits::GROUP_DEPTH,
+            most = limits::GROUPS_PER_RESOURCE,
+        );
+        let mut statements = Self { get: Default::default(), groups };
+        for number in 0..statements.get.len() {
+            let detail = Detail { members: number & 1 > 0, groups: number & 2 > 0, secrets: number & 4 > 0 };
+            let from = format!("(SELECT {COLUMNS} FROM resource WHERE tenant = $1 AND type = $2 AND id = $3)");
+            statements.get[place(detail)] = statements.documents(detail, "", &from, "").into();
+        }
+        statements
+    }
+
+    /// The statement that reads one resource.
+    #[cfg(all(test, feature = "servers"))]
+    pub(super) fn sql_of_get(&self, detail: Detail) -> String {
+        self.get[place(detail)].to_string()
+    }
+
+    /// A statement that reads documents from `from`, a table expression with at least [`COLUMNS`] and those of `lead`, which come first.
+    pub(super) fn documents(&self, detail: Detail, lead: &str, from: &str, order: &str) -> String {
+        let secrets = if detail.secrets { "r.secrets" } else { "NULL::text" };
+        let (columns, joins) = self.beside(detail);
+        format!(
+            "SELECT {lead}r.id, r.version, r.revision, r.created, r.modified, r.member_count, r.body, {secrets}{columns} \
+             FROM {from} AS r{joins}{order}"
+        )
+    }
+
+    /// A statement that reads only what is asked for beside the documents of `from`, in its order.
+    pub(super) fn details(&self, detail: Detail, from: &str, order: &str) -> String {
+        let (columns, joins) = self.beside(detail);
+        format!("SELECT r.id{columns} FROM {from} AS r{joins}{order}")
+    }
+
+    fn beside(&self, detail: Detail) -> (String, String) {
+        let (mut columns, mut joins) = (String::new(), String::new());
+        if detail.members {
+            columns.push_str(", m.ids, m.kinds, m.displays");
+            joins.push_str(MEMBERS);
+        }
+        if detail.groups {
+            columns.push_str(", g.ids, g.types, g.displays, g.directs");
+            joins.push_str(&self.groups);
+        }
+        (columns, joins)
+    }
+}
+
+/// One resource.
+pub(super) async fn get(shared: &Shared, key: &Key, detail: Detail) -> Result<Option<Stored>> {
+    const OPERATION: &str = "read a resource";
+    let sql = Arc::clone(&shared.statements.get[place(detail)]);
+    let mut loan = Loan::take(&shared.readers, OPERATION).await?;
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(tenant_number(key.tenant)).bind(type_number(key.kind)).bind(id_bytes(&key.id));
+    let row = query.fetch_optional(&mut *loan).await.map_err(failed(OPERATION))?;
+    loan.done(OPERATION).await?;
+    row.map(|row| stored(&row, 0, (key.tenant, key.kind), detail)).transpose()
+}
+
+/// Whether the database answers, and this node may write to it.
+pub(super) async fn ping(shared: &Shared) -> Result<()> {
+    const OPERATION: &str = "ask the database";
+    let asked = async {
+        let mut loan = Loan::take(&shared.readers, OPERATION).await?;
+        super::epoch::check(&mut loan, shared.epoch).await?;
+        let takes_writes =
+            sqlx::query_scalar("SELECT NOT (pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean)");
+        if !takes_writes.fetch_one(&mut *loan).await.map_err(failed(OPERATION))? {
+            return Err(StoreError::because(StoreErrorKind::Unavailable, OPERATION, "the database takes no writes"));
+        }
+        loan.done(OPERATION).await
+    };
+    let late = |_| StoreError::because(StoreErrorKind::Unavailable, OPERATION, "the database does not answer");
+    tokio::time::timeout(Duration::from_millis(limits::DATABASE_ACQUIRE_MS), asked).await.map_err(late)?
+}
+
+/// A resource from its row, whose columns begin at a place.
+pub(super) fn stored(row: &PgRow, first: usize, (tenant, kind): (Tenant, TypeCode), detail: Detail) -> Result<Stored> {
+    let failed = failed("read a row");
+    let number = |column: usize| row.try_get::<i64, _>(first + column).map_err(failed);
+    let (members, groups) = beside(row, first + COLUMN_COUNT, tenant, detail)?;
+    Ok(Stored {
+        key: Key { tenant, kind, id: id_of(bytes(row, first)?)? },
+        version: count(number(1)?),
+        revision: count(number(2)?),
+        created: Timestamp(number(3)?),
+        modified: Timestamp(number(4)?),
+        member_count: count(number(5)?),
+        body: Bytes::copy_from_slice(bytes(row, first + 6)?),
+        members,
+        groups,
+        secrets: if detail.secrets { row.try_get(first + 7).map_err(failed)? } else { None },
+    })
+}
+
+/// What a column holds, which is not null.
+pub(super) fn bytes(row: &PgRow, column: usize) -> Result<&[u8]> {
+    let value = row.try_get_raw(column).map_err(failed("read a row"))?;
+    if value.is_null() {
+        return Err(corrupt("read a row", "nothing where a value must be"));
+    }
+    value.as_bytes().map_err(|error| StoreError::because(StoreErrorKind::Corrupt, "read a row", error))
+}
+
+type Beside = (Option<Vec<Member>>, Option<Vec<Membership>>);
+
+/// What was asked for beside a document, from columns that begin at a place.
+pub(super) fn beside(row: &PgRow, first: usize, tenant: Tenant, detail: Detail) -> Result<Beside> {
+    let members = if detail.members { Some(members(row, first)?) } else { None };
+    let first = if detail.members { first + MEMBER_COLUMNS } else { first };
+    let groups = if detail.groups { Some(groups(row, first, tenant)?) } else { None };
+    Ok((members, groups))
+}
+
+fn list<'r, T>(row: &'r PgRow, column: usize) -> Result<Vec<T>>
+where
+    Vec<T>: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    // Of no rows an array is null.
+    row.try_get::<Option<Vec<T>>, _>(column).map(Option::unwrap_or_default).map_err(failed("read a row"))
+}
+
+fn members(row: &PgRow, first: usize) -> Result<Vec<Member>> {
+    let (ids, kinds, displays) =
+        (list::<Vec<u8>>(row, first)?, list::<Option<String>>(row, first + 1)?, list::<Option<String>>(row, first + 2)?);
+    let members = ids.iter().zip(kinds).zip(displays);
+    members.map(|((id, kind), display)| Ok(Member { id: id_of(id)?, kind, display })).collect()
+}
+
+fn groups(row: &PgRow, first: usize, tenant: Tenant) -> Result<Vec<Membership>> {
+    let (ids, types) = (list::<Vec<u8>>(row, first)?, list::<i32>(row, first + 1)?);
+    let (displays, directs) = (list::<Option<String>>(row, first + 2)?, list::<bool>(row, first + 3)?);
+    let groups = ids.iter().zip(types).zip(displays).zip(directs);
+    groups
+        .map(|(((id, kind), display), direct)| {
+            let kind = TypeCode(u16::try_from(kind).map_err(|_| corrupt("read a row", "not a resource type"))?);
+            Ok(Membership { group: Key { tenant, kind, id: id_of(id)? }, display, direct })
+        })
+        .collect()
+}
