@@ -5,13 +5,14 @@ use super::effective::Source;
 use super::reader::Reader;
 use crate::base::limits;
 use crate::base::secret::Secret;
+use crate::store::backends::BACKENDS;
 use std::path::PathBuf;
 
 pub(super) fn store(reader: &mut Reader) -> Store {
     let data_path = reader.parsed("DATA_PATH", "a path", |text| Some(PathBuf::from(text)));
-    let built = ["sqlite", "postgres", "memory"];
-    let expected = "sqlite, postgres or memory (no other store is built yet)";
-    let chosen = reader.parsed("STORE", expected, |text| built.into_iter().find(|name| *name == text));
+    let built: Vec<&'static str> = BACKENDS.iter().map(|descriptor| descriptor.name).collect();
+    let expected = format!("{} (no other store is built yet)", built.join(" or "));
+    let chosen = reader.parsed("STORE", &expected, |text| built.iter().copied().find(|name| *name == text));
     let named = named(reader);
     let views = view_names(reader);
     let of_url = named.as_ref().map(|database| match database {

@@ -171,7 +171,7 @@ fn every_problem_is_listed_and_no_secret_is() {
         LOGLEVEL (log.level): expected one of ERROR, WARN, INFO, DEBUG, TRACE, found 'LOUD'
         LOG_FORMAT (log.format): expected text or json, found 'xml'
         API_KEY: expected a key of printable ASCII characters without spaces
-        STORE (store.backend): expected sqlite, postgres or memory (no other store is built yet), found 'ldap'
+        STORE (store.backend): expected sqlite or postgres or memory (no other store is built yet), found 'ldap'
         DATABASE_URL (store.database_url): expected sqlite:<folder>/carillon.db or postgresql://<user>:<password>@<host>/<database> (no other database is built yet)
         EVENT_MODE (events.mode): expected notice or full, found 'loud'
         UNKNOWN_MEMBERS (groups.unknown_members): expected accept or reject, found 'maybe'

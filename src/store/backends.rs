@@ -57,7 +57,7 @@ pub struct Descriptor {
 }
 
 /// Every backend.
-pub const BACKENDS: &[Descriptor] = &[memory::DESCRIPTOR, sqlite::DESCRIPTOR, postgres::DESCRIPTOR];
+pub const BACKENDS: &[Descriptor] = &[sqlite::DESCRIPTOR, postgres::DESCRIPTOR, memory::DESCRIPTOR];
 
 /// Opens the backend of this name. The error says what is in the way, for the operator.
 pub async fn open(name: &str, opening: Opening) -> Result<Backend> {

@@ -78,6 +78,36 @@ async fn a_poll_that_waits_at_one_node_is_woken_by_a_write_at_the_other() {
     assert_eq!(last_of_feed(&one).await, last_of_feed(&other).await);
 }
 
+/// 8936-2.2-03, over two nodes: what is acknowledged at one lets the next event of its subject go at the other, where a poll waits and the
+/// log says nothing new. What is out there comes again only after a minute.
+#[tokio::test]
+async fn a_poll_that_waits_at_one_node_gets_what_an_acknowledgement_at_the_other_lets_go() {
+    let (_settings, nodes) = two_nodes(|settings| settings.with("LIMIT_POLL_WAIT_SECONDS", "30"));
+    let (one, other) = (nodes[0].client(), nodes[1].client());
+    let stream = one.post("/Events/Streams", &json!({"format": "json"})).await.json();
+    let path = format!("/Events/Streams/{}/Poll", stream["stream_id"].as_str().expect("an id"));
+    let known = || async { (other.get(&path.replace("/Poll", "")).await.status == 200).then_some(()) };
+    until("the other node knows the stream", PATIENCE, known).await;
+    let id = one.post("/Users", &user("ada")).await.id();
+    let titled = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [{"op": "replace", "path": "title", "value": "Countess"}]});
+    assert_eq!(one.patch(&format!("/Users/{id}"), &titled).await.status, 200);
+    let first = one.post(&path, &json!({"returnImmediately": true})).await.json();
+    let first: Vec<String> = first["sets"].as_object().expect("sets").keys().cloned().collect();
+    assert_eq!(first.len(), 1);
+    let waiting = {
+        let (one, path) = (one.clone(), path.clone());
+        tokio::spawn(async move { one.post(&path, &json!({})).await.json() })
+    };
+    let waits = || async { one.get("/metrics").await.text().contains("carillon_poll_waiters 1\n").then_some(()) };
+    until("the poll waits", PATIENCE, waits).await;
+    let acknowledged = other.post(&path, &json!({"ack": first, "maxEvents": 0, "returnImmediately": true})).await.json();
+    assert_eq!(acknowledged["sets"], json!({}));
+    let answer = tokio::time::timeout(PATIENCE, waiting).await.expect("it does not wait for more").expect("an answer");
+    let sets = answer["sets"].as_object().expect("sets");
+    assert_eq!((sets.len(), sets.contains_key(&first[0])), (1, false), "{answer}");
+}
+
 async fn keys(node: &Server) -> Value {
     let origin = Client::new(&format!("http://{}", node.address), None);
     origin.get("/.well-known/jwks.json").await.json()

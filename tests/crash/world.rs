@@ -72,10 +72,7 @@ impl World {
     /// Starts the nodes that are not there, lets the clients write, and kills one of them while its requests are in flight. The others
     /// go on for a while.
     pub async fn cycle(&mut self) -> String {
-        self.start();
-        let clients = self.clients();
-        self.read_log(&clients[0]).await;
-        self.receivers.poll(&clients);
+        self.prepare().await;
         let (acknowledged, cut) = (self.acknowledged(), self.shared.cut.load(Ordering::SeqCst));
         self.shared.rests.store(false, Ordering::SeqCst);
         let running = self.run();
@@ -91,10 +88,7 @@ impl World {
             self.written(enough).await;
             self.shared.rests.store(true, Ordering::SeqCst);
         }
-        for worker in running {
-            self.workers.push(worker.await.expect("a client"));
-        }
-        self.receivers.rest().await;
+        self.rest(running).await;
         let cut = self.shared.cut.load(Ordering::SeqCst) - cut;
         assert!(cut > 0, "no request was in flight when the program was killed");
         for server in self.nodes.iter().flatten().chain([&killed]) {
@@ -110,10 +104,7 @@ impl World {
 
     /// Lets the clients write while the database begins anew, without an end of its own.
     pub async fn outage(&mut self, restart: impl FnOnce()) -> String {
-        self.start();
-        let clients = self.clients();
-        self.read_log(&clients[0]).await;
-        self.receivers.poll(&clients);
+        self.prepare().await;
         let (acknowledged, busy) = (self.acknowledged(), self.shared.busy.load(Ordering::SeqCst));
         self.shared.rests.store(false, Ordering::SeqCst);
         let running = self.run();
@@ -123,15 +114,28 @@ impl World {
         let enough = self.acknowledged() + self.rng.usize(WRITES);
         self.written(enough).await;
         self.shared.rests.store(true, Ordering::SeqCst);
-        for worker in running {
-            self.workers.push(worker.await.expect("a client"));
-        }
-        self.receivers.rest().await;
+        self.rest(running).await;
         for server in self.nodes.iter_mut().flatten() {
             assert!(server.lives() && !server.output().contains("panicked"), "{}", server.output());
         }
         let busy = self.shared.busy.load(Ordering::SeqCst) - busy;
         format!("{} acknowledged, {busy} refused", self.acknowledged() - acknowledged)
+    }
+
+    /// Starts the nodes that are not there, reads the log as it is before anybody writes, and lets the receivers go on.
+    async fn prepare(&mut self) {
+        self.start();
+        let clients = self.clients();
+        self.read_log(&clients[0]).await;
+        self.receivers.poll(&clients);
+    }
+
+    /// Waits until nobody writes or receives any more.
+    async fn rest(&mut self, running: Vec<JoinHandle<Worker>>) {
+        for worker in running {
+            self.workers.push(worker.await.expect("a client"));
+        }
+        self.receivers.rest().await;
     }
 
     /// The clients write, each to a node of its own choice.

@@ -175,12 +175,8 @@ impl Leases {
         let mut held: HashMap<StreamId, u64> =
             pairs.filter_map(|(id, name)| Some((id.clone(), *epochs.get(name.as_str())?))).collect();
         let surplus = match &*self.handing.borrow() {
-            Handing::Nothing => {
-                let is_over = held.len() > share && survey.free.is_empty() && !looks.keeps();
-                // One that this node has only just learnt to be its own is not delivered yet, and would never be said to have ended.
-                let delivered = self.held.borrow();
-                held.keys().filter(|stream| is_over && delivered.contains_key(*stream)).max().cloned()
-            }
+            Handing::Nothing if survey.free.is_empty() && !looks.keeps() => surplus(&held, &self.held.borrow(), share),
+            Handing::Nothing => None,
             Handing::Ending(stream) | Handing::Ended(stream) => {
                 held.remove(stream);
                 None
@@ -249,6 +245,12 @@ impl Looks {
     fn keeps(&self) -> bool {
         self.keeps_until.is_some_and(|until| until > Instant::now())
     }
+}
+
+/// The stream that goes to another node, when these are more than the share. One that this node has only just learnt to be its own is not
+/// delivered yet, and would never be said to have ended.
+fn surplus(held: &HashMap<StreamId, u64>, delivered: &Held, share: usize) -> Option<StreamId> {
+    held.keys().filter(|stream| held.len() > share && delivered.contains_key(*stream)).max().cloned()
 }
 
 /// Ends when other nodes have taken leases or given some back; never where there are none.

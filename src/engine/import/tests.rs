@@ -256,7 +256,13 @@ async fn a_rehearsal_tells_what_would_be_and_writes_nothing() {
     let (imported, refused) = import(&engine, &lines, 2, Terms { rehearse: true, ..Terms::default() }).await;
     assert_eq!(imported.tally, tally(2, 1, 3));
     assert_eq!(refused.iter().map(|(number, ..)| *number).collect::<Vec<_>>(), [2, 4, 5]);
-    assert_eq!(export(&engine, false).await.len(), 1);
+    // What is refused for what comes before it has taken nothing, as in the import itself.
+    let lines = texts(&[user("5", "dan"), user("6", "DAN"), user("6", "eve")]);
+    for rehearse in [true, false] {
+        let (imported, refused) = import(&engine, &lines, 3, Terms { rehearse, ..Terms::default() }).await;
+        assert_eq!((imported.tally, refused.len(), refused[0].0), (tally(2, 0, 1), 1, 2), "{rehearse}");
+    }
+    assert_eq!(export(&engine, false).await.len(), 3);
 }
 
 #[derive(Clone, Debug)]

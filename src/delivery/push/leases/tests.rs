@@ -53,3 +53,17 @@ async fn what_is_given_back_may_go_when_nothing_of_it_is_under_way() {
     leases.give_back(&[stream], &Persister::new(house.ledger())).await.expect("given back");
     assert_eq!(*leases.handing.borrow(), Handing::Nothing);
 }
+
+#[test]
+fn what_goes_to_another_node_is_something_that_is_delivered_here() {
+    let held = |names: &[&str]| -> HashMap<StreamId, u64> {
+        names.iter().map(|name| (StreamId::parse(name).expect("an id"), 1)).collect()
+    };
+    let going =
+        |own: &[&str], delivered: &[&str]| surplus(&held(own), &Held::new(held(delivered)), 2).map(|stream| stream.to_string());
+    assert_eq!(going(&["a", "b"], &["a", "b"]), None);
+    assert_eq!(going(&["a", "b", "c"], &["a", "b", "c"]).as_deref(), Some("c"));
+    // The answer to the claim of the last one was lost.
+    assert_eq!(going(&["a", "b", "c"], &["a", "b"]).as_deref(), Some("b"));
+    assert_eq!(going(&["a", "b", "c"], &[]), None);
+}

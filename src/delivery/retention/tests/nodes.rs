@@ -18,6 +18,15 @@ struct Keeping {
 }
 
 impl House {
+    /// Makes so many users.
+    async fn has_users(&self, count: u64) {
+        let names: Vec<String> = (0..count).map(|number| format!("u{number}")).collect();
+        for names in names.chunks(1_000) {
+            let changes = names.iter().map(|name| self.store.create(key(USER, name), &user(name)));
+            self.store.commit(changes.collect()).await.expect("users");
+        }
+    }
+
     /// The same store as another node sees it.
     async fn beside(&self) -> Keeping {
         let Self { delivery, clock, store, .. } = self;
@@ -32,14 +41,7 @@ async fn of_two_nodes_that_trim_at_once_none_disables_a_stream_that_lost_nothing
     const USERS: u64 = 6_000;
     let house = House::new(store, 1_000_000, 100);
     house.stream("groups", json!({"resource_types": ["Group"]})).await;
-    let names: Vec<String> = (0..USERS).map(|number| format!("u{number}")).collect();
-    for names in names.chunks(1_000) {
-        house
-            .store
-            .commit(names.iter().map(|name| house.store.create(key(USER, name), &user(name))).collect())
-            .await
-            .expect("users");
-    }
+    house.has_users(USERS).await;
     house.store.backend.ledger.wake().wait_for(|place| *place >= USERS).await.expect("an open store");
     // They grow old together.
     house.clock.0.store(i64::MAX, Ordering::Relaxed);
@@ -91,14 +93,7 @@ async fn one_question_tells_what_all_streams_have_resolved(store: Fixture) {
     house.look_at(0).await;
     assert_eq!(counted.resolved_reads(), 0);
     // Steps enough, streams that are behind in each.
-    let names: Vec<String> = (0..3_000).map(|number| format!("u{number}")).collect();
-    for names in names.chunks(1_000) {
-        house
-            .store
-            .commit(names.iter().map(|name| house.store.create(key(USER, name), &user(name))).collect())
-            .await
-            .expect("users");
-    }
+    house.has_users(3_000).await;
     house.head.store(3_000, Ordering::Relaxed);
     house.look_at(0).await;
     assert_eq!(house.places().await.first(), Some(&1_501));

@@ -172,8 +172,8 @@ struct Entries {
 
 impl Entries {
     fn add(&mut self, key: &Key, code: i64, entry: Option<&Entry>) {
-        self.tenants.push(super::lock::tenant_number(key.tenant));
-        self.types.push(super::reader::type_number(key.kind));
+        self.tenants.push(super::column::tenant_number(key.tenant));
+        self.types.push(super::column::type_number(key.kind));
         self.paths.push(code);
         self.values.extend(entry.map(|entry| key_bytes(&entry.value)));
         self.ids.push(id_bytes(&key.id));

@@ -1,6 +1,6 @@
 //! Between columns and values, and from PostgreSQL's failures to the store's.
 
-use crate::base::id::ResourceId;
+use crate::base::id::{ResourceId, Tenant, TypeCode};
 use crate::scim::compare::Comparable;
 use crate::scim::schema::Type;
 use crate::store::{StoreError, StoreErrorKind};
@@ -44,6 +44,16 @@ pub(super) const HELD: &str = "wait for a row";
 /// What a row holds cannot be understood.
 pub(super) fn corrupt(operation: &'static str, problem: &'static str) -> StoreError {
     StoreError::because(StoreErrorKind::Corrupt, operation, problem)
+}
+
+/// A tenant as a column holds it.
+pub(super) fn tenant_number(tenant: Tenant) -> i32 {
+    i32::try_from(tenant.0).unwrap_or(i32::MAX)
+}
+
+/// The number of a type in its column.
+pub(super) fn type_number(kind: TypeCode) -> i32 {
+    i32::from(kind.0)
 }
 
 const TEXT_ID: u8 = 0;

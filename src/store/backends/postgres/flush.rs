@@ -2,8 +2,8 @@
 //!
 //! The order is the same in every transaction, and within a statement that of keys: two nodes do not wait for each other in a circle.
 
-use super::column::{id_bytes, number, write_failed as failed};
-use super::lock::{IndexColumns, columns, tenant_number};
+use super::column::{id_bytes, number, tenant_number, write_failed as failed};
+use super::lock::{IndexColumns, columns};
 use crate::base::id::{Key, ResourceId};
 use crate::event::Event;
 use crate::scim::resource::Member;

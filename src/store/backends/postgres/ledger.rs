@@ -8,7 +8,7 @@ mod records;
 mod resolutions;
 
 use super::Shared;
-use super::column::{corrupt, count, failed, id_of, number};
+use super::column::{corrupt, count, failed, id_of, number, tenant_number};
 use crate::base::clock::Timestamp;
 use crate::base::id::{EventId, Key, Tenant, TypeCode};
 use crate::base::limits;
@@ -76,11 +76,6 @@ fn logged(row: &PgRow, tenant: Tenant) -> Result<Logged> {
         data: row.try_get(12).map_err(failed)?,
     };
     Ok(Logged { place: Place(count(row.try_get(2).map_err(failed)?)), event })
-}
-
-/// A tenant as a column holds it.
-fn tenant_number(tenant: Tenant) -> i32 {
-    i32::try_from(tenant.0).unwrap_or(i32::MAX)
 }
 
 pub(super) async fn place_of(shared: &Shared, tenant: Tenant, event: EventId) -> Result<Option<Place>> {

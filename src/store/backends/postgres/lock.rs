@@ -1,7 +1,7 @@
 //! Locks what units touch, and reads what they rest on.
 
 use super::Shared;
-use super::column::{count, id_bytes, id_of, key_bytes, write_failed as failed};
+use super::column::{count, id_bytes, id_of, key_bytes, tenant_number, write_failed as failed};
 use crate::base::id::{ResourceId, Tenant, TypeCode};
 use crate::scim::resource::Member;
 use crate::store::Result;
@@ -26,11 +26,6 @@ const JOINED: &str = "SELECT m.tenant, m.group_id, m.member_id, m.kind, m.displa
     JOIN member m ON m.tenant = wanted.tenant AND m.group_id = wanted.group_id AND m.member_id = wanted.member_id";
 const WHOLE: &str = "SELECT m.tenant, m.group_id, m.member_id, m.kind, m.display \
     FROM unnest($1::int[], $2::bytea[]) AS wanted (tenant, id) JOIN member m ON m.tenant = wanted.tenant AND m.group_id = wanted.id";
-
-/// A tenant as a column holds it.
-pub(super) fn tenant_number(tenant: Tenant) -> i32 {
-    i32::try_from(tenant.0).unwrap_or(i32::MAX)
-}
 
 fn tenant_of(number: i32) -> Tenant {
     Tenant(u32::try_from(number).unwrap_or_default())

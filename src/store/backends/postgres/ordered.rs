@@ -1,8 +1,7 @@
 //! Pages of places that indexes give in one statement: in id order, in the order of an index, or among the candidates of a filter.
 
-use super::column::{id_bytes, key_bytes, number};
-use super::lock::tenant_number;
-use super::reader::{COLUMNS_OF_EACH, EACH, Statements, type_number};
+use super::column::{id_bytes, key_bytes, number, tenant_number, type_number};
+use super::reader::{COLUMNS_OF_EACH, EACH, Statements};
 use crate::store::sql::catalogue::Table;
 use crate::store::sql::filter::{Bound, Candidates};
 use crate::store::sql::plan::Index;

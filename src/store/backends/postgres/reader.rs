@@ -1,8 +1,7 @@
 //! Reads by key, and documents with what is asked for beside them, each in one statement.
 
 use super::Shared;
-use super::column::{corrupt, count, failed, id_bytes, id_of};
-use super::lock::tenant_number;
+use super::column::{corrupt, count, failed, id_bytes, id_of, tenant_number, type_number};
 use super::session::Loan;
 use crate::base::clock::Timestamp;
 use crate::base::id::{Key, Tenant, TypeCode};
@@ -14,11 +13,6 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row, ValueRef};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The number of a type in its column.
-pub(super) fn type_number(kind: TypeCode) -> i32 {
-    i32::from(kind.0)
-}
 
 /// Joins the resource `x` of each row of `place`, by the key and in no other way, whatever the database believes of the tables.
 pub(super) const EACH: &str =

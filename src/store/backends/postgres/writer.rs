@@ -183,12 +183,7 @@ impl Batch<'_> {
                 }
             }
         }
-        match self.lock_ms {
-            _ if !is_held => limits::DATABASE_LOCK_MS,
-            limits::DATABASE_LOCK_MS => limits::DATABASE_LOCK_ALONE_MS,
-            // Where many wait for each other, and nobody for a stranger, it must not stay so short.
-            short => (short * 2).min(limits::DATABASE_LOCK_MS),
-        }
+        next_patience(self.lock_ms, is_held)
     }
 
     /// Commits jobs; tries again what lost a race against another node.
@@ -243,6 +238,16 @@ impl Batch<'_> {
         let units = outcomes.iter().map(committed).sum::<u32>();
         metrics::histogram!("carillon_commit_batch_units").record(f64::from(units));
         Ok(outcomes)
+    }
+}
+
+/// How long the next batch is to wait for rows that others hold, when this one has waited so long.
+fn next_patience(lock_ms: u64, is_held: bool) -> u64 {
+    match lock_ms {
+        _ if !is_held => limits::DATABASE_LOCK_MS,
+        limits::DATABASE_LOCK_MS => limits::DATABASE_LOCK_ALONE_MS,
+        // Where many wait for each other, and nobody for a stranger, it must not stay so short.
+        short => (short * 2).min(limits::DATABASE_LOCK_MS),
     }
 }
 

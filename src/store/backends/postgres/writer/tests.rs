@@ -1,7 +1,8 @@
 //! Whatever is committed in whatever batches, a server comes to what the store in memory comes to.
 
-use super::{Batch, Job};
+use super::{Batch, Job, next_patience};
 use crate::base::id::{Key, ResourceId, Tenant, TypeCode};
+use crate::base::limits;
 use crate::event::Event;
 use crate::event::template::Data;
 use crate::scim::resource::{Member, MemberChange};
@@ -344,7 +345,7 @@ async fn commit(
             }
         })
         .unzip();
-    Batch { shared: &node.shared, slot: 0, lock_ms: crate::base::limits::DATABASE_LOCK_MS }.commit(connection, jobs).await;
+    Batch { shared: &node.shared, slot: 0, lock_ms: limits::DATABASE_LOCK_MS }.commit(connection, jobs).await;
     let mut outcomes = Vec::new();
     for answer in answers {
         outcomes.push(match answer {
@@ -421,4 +422,14 @@ fn batches_come_to_what_their_units_come_to_one_by_one() {
     outcome.expect("the stores agree");
     let shown = format!("{seen:?}");
     assert!(seen.committed.get() > 300 && seen.refused.get() > 300 && seen.cascades.get() > 100, "{shown}");
+}
+
+#[test]
+fn a_row_that_is_held_makes_others_wait_long_once_and_the_long_wait_comes_back() {
+    let (long, short) = (limits::DATABASE_LOCK_MS, limits::DATABASE_LOCK_ALONE_MS);
+    assert_eq!((next_patience(long, false), next_patience(long, true), next_patience(short, false)), (long, short, long));
+    // Whatever holds it, and however often: the wait grows until it is the long one.
+    let waits = std::iter::successors(Some(short), |wait| Some(next_patience(*wait, true)).filter(|next| *next > short));
+    let waits: Vec<u64> = waits.collect();
+    assert!(waits.is_sorted() && waits.last() == Some(&long), "{waits:?}");
 }
