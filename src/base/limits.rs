@@ -467,6 +467,8 @@ pub const RECEIVE_PROGRESS_MS: u64 = 10_000;
 pub const RECEIVE_TICK_MS: u64 = 250;
 /// Longest time that a reader who may just have written waits for its events to get their places, in milliseconds.
 pub const SETTLED_MS: u64 = 1_000;
+/// Time for which a node that hears of a place waits for its own sequencer to tell of it, in milliseconds.
+pub const LISTENER_COURTESY_MS: u64 = 2;
 /// Time after which the end of the log is read though no news of it has come from other nodes, in milliseconds.
 pub const LISTENER_PATIENCE_MS: u64 = 1_000;
 /// Most times that the places of a stream are merged anew because another node has written them in between.

@@ -4,6 +4,7 @@
 //! drops at the end.
 
 use super::import_bulk::{self, Rows};
+use super::postgres::settle;
 use crate::Result;
 use crate::client::{Measured, Traffic, drive};
 use crate::lab::Lab;
@@ -46,6 +47,9 @@ async fn over(lab: &Lab, database: &str, address: Option<&str>) -> Result<Vec<Li
         Line::of_rounds(name("import / its own bulk insert, users/s"), &rates, Limit::Shown, note),
         amount(name("RssAnon of the import at its highest, MB"), many.memory_mb),
     ];
+    if let Some(address) = address {
+        settle(address).await?;
+    }
     let (small, large) = (few.serve()?, many.serve()?);
     let (mut by_name, mut pages) = (Vec::new(), Vec::new());
     for _ in 0..lab.scale.rounds {

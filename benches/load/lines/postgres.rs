@@ -45,7 +45,7 @@ pub(crate) async fn measure(lab: &Lab, only: &[String], report: &mut Report) -> 
 }
 
 /// Puts the import behind: what a checkpoint would write during the first round, and what the tables' statistics are.
-async fn settle(address: &str) -> Result<()> {
+pub(super) async fn settle(address: &str) -> Result<()> {
     let mut connection = connect(address).await?;
     run(&mut connection, "VACUUM ANALYZE".into()).await?;
     run(&mut connection, "CHECKPOINT".into()).await
@@ -109,8 +109,8 @@ async fn nodes(lab: &Lab, side: &Side) -> Result<Line> {
             let halves = &halves;
             async move { tokio::try_join!(drive(first, load, &halves[0]), drive(second, load, &halves[1])) }
         };
-        // A process that has just begun has no connections yet.
-        both(lab.scale.round_time / 10).await?;
+        // A process that has just begun has no connections yet, and the database no plans for them.
+        both(lab.scale.round_time).await?;
         settled(&[&first, &second]).await?;
         let (left, right): (Measured, Measured) = both(lab.scale.round_time).await?;
         second.stop()?;

@@ -154,12 +154,15 @@ impl Catalogue {
         !self.unfinished.read().unwrap_or_else(PoisonError::into_inner).contains(&(kind, code))
     }
 
-    /// The codes of the types that are served as an SQL list, to find an id whose type is not known with one seek for each.
-    pub fn types(&self) -> String {
-        listed(self.entries.keys())
+    /// The codes of the types that are served and have members, to find a group of which only the id is known with one seek for each.
+    pub fn group_types(&self) -> Vec<TypeCode> {
+        let groups = self.entries.iter().filter(|(_, entry)| entry.kind.members().is_some());
+        let mut codes: Vec<TypeCode> = groups.map(|(code, _)| *code).collect();
+        codes.sort_unstable();
+        codes
     }
 
-    /// The same with the types that are served no longer: their resources keep their ids and their members.
+    /// The codes of all types as an SQL list, those that are served no longer among them: their resources keep their ids and their members.
     pub fn all_types(&self) -> String {
         listed(self.all_codes())
     }
@@ -170,7 +173,8 @@ impl Catalogue {
     }
 }
 
-fn listed<'a>(codes: impl Iterator<Item = &'a TypeCode>) -> String {
+/// Codes as an SQL list, the least one first.
+pub fn listed<'a>(codes: impl Iterator<Item = &'a TypeCode>) -> String {
     let mut codes: Vec<u16> = codes.map(|code| code.0).collect();
     codes.sort_unstable();
     codes.iter().map(u16::to_string).collect::<Vec<_>>().join(",")

@@ -11,6 +11,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 const PATIENCE: Duration = Duration::from_millis(limits::LISTENER_PATIENCE_MS);
+/// What the sequencer of this node has done, it says itself; who listens hears of it at the same time.
+const COURTESY: Duration = Duration::from_millis(limits::LISTENER_COURTESY_MS);
 const ANSWER: Duration = Duration::from_millis(limits::DATABASE_PATIENCE_MS);
 
 /// Tells readers of a place or a number of changes that has been reached. Who comes late with an older one tells nobody.
@@ -43,23 +45,43 @@ async fn listen(shared: &Shared, outage: &mut Outage) -> sqlx::Result<std::conve
     in_time(listener.listen(&shared.channel)).await?;
     // What happened before it listened, and now and then what it has not heard, and whether the connection still is one.
     let mut look_at = Instant::now();
+    // The place that was heard of last, and when to look whether it is there.
+    let mut heard: Option<(u64, Instant)> = None;
     loop {
-        if look_at <= Instant::now() {
+        let is_still_news = |(place, at): (u64, Instant)| at <= Instant::now() && place > *shared.wake.borrow();
+        if look_at <= Instant::now() || heard.is_some_and(is_still_news) {
             in_time(look(shared, &mut listener)).await?;
             outage.ended();
             look_at = Instant::now() + PATIENCE;
         }
-        match timeout_at(look_at, listener.try_recv()).await {
-            // Without news the connection was lost and is there again: what was said in between nobody repeats.
-            Ok(Ok(news)) => {
-                if news.is_none_or(|news| is_news(shared, news.payload())) {
-                    look_at = Instant::now();
+        heard = heard.filter(|(place, at)| *at > Instant::now() && place > &*shared.wake.borrow());
+        let until = heard.map_or(look_at, |(_, at)| at.min(look_at));
+        match timeout_at(until, listener.try_recv()).await {
+            Ok(Ok(Some(news))) => match hear(shared, news.payload()) {
+                News::Log(place) => {
+                    let at = heard.map_or_else(|| Instant::now() + COURTESY, |(_, at)| at);
+                    heard = Some((place, at));
                 }
-            }
+                News::Records => look_at = Instant::now(),
+                News::Nothing => {}
+            },
+            // The connection was lost and is there again: what was said in between nobody repeats.
+            Ok(Ok(None)) => look_at = Instant::now(),
             Ok(Err(error)) => return Err(error),
             Err(_) => {}
         }
     }
+}
+
+/// What was said that this node did not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum News {
+    /// The log has reached a place.
+    Log(u64),
+    /// Records have changed.
+    Records,
+    /// Nothing that has to be looked at.
+    Nothing,
 }
 
 async fn in_time<T>(work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
@@ -68,16 +90,16 @@ async fn in_time<T>(work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result
 
 /// Hears that the leases, the log or the records have changed; whether it is worth a look how far these are. Anybody who can connect to the
 /// database can say anything: what is said is believed of nobody.
-fn is_news(shared: &Shared, said: &str) -> bool {
-    let is_more = |known: &watch::Sender<u64>, number: &str| number.parse().is_ok_and(|number: u64| number > *known.borrow());
+fn hear(shared: &Shared, said: &str) -> News {
+    let more_than = |known: &watch::Sender<u64>, number: &str| number.parse().ok().filter(|number: &u64| number > &*known.borrow());
     match said.split_once(' ') {
-        Some(("log", place)) => is_more(&shared.wake, place),
-        Some(("records", changes)) => is_more(&shared.records_changed, changes),
+        Some(("log", place)) => more_than(&shared.wake, place).map_or(News::Nothing, News::Log),
+        Some(("records", changes)) => more_than(&shared.records_changed, changes).map_or(News::Nothing, |_| News::Records),
         _ => {
             if said == "leases" {
                 shared.leases_changed.send_modify(|count| *count = count.wrapping_add(1));
             }
-            false
+            News::Nothing
         }
     }
 }

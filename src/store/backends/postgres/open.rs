@@ -75,7 +75,7 @@ pub(super) async fn open(opening: Opening) -> Result<Shared> {
     Ok(Shared {
         readers: pool(limits::DATABASE_READERS.saturating_add(scans))?,
         delivery: pool(limits::DATABASE_DELIVERY)?,
-        statements: Statements::new(&catalogue.types()),
+        statements: Statements::new(&catalogue.group_types()),
         registry: Arc::new(registry),
         catalogue,
         looked: Mutex::new(looked),

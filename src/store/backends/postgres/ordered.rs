@@ -1,7 +1,7 @@
 //! Pages of places that indexes give in one statement: in id order, in the order of an index, or among the candidates of a filter.
 
 use super::column::{id_bytes, key_bytes, number, tenant_number, type_number};
-use super::reader::{COLUMNS_OF_EACH, EACH, Statements};
+use super::reader::{COLUMNS, COLUMNS_OF_EACH, EACH, Reach, Statements};
 use crate::store::sql::catalogue::Table;
 use crate::store::sql::filter::{Bound, Candidates};
 use crate::store::sql::plan::Index;
@@ -85,9 +85,16 @@ fn counted<'a>(query: &Query, count: &'a str) -> &'a str {
     if matches!(query.start, Start::Offset(_)) { count } else { UNCOUNTED }
 }
 
+/// What documents are read by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct How<'a> {
+    pub(super) statements: &'a Statements,
+    pub(super) reach: Reach,
+}
+
 /// The documents of places. `with` names `counted` and `place`, whose rows have a stretch `s`, a key `value` and an `id`, and are in the
 /// order of these columns.
-fn documents(mut statement: Statement, statements: &Statements, query: &Query, with: &str, order: &[&str]) -> Statement {
+fn documents(mut statement: Statement, how: How<'_>, query: &Query, with: &str, order: &[&str]) -> Statement {
     let order_of = |table: &str| order.iter().map(|column| format!("{table}{column}")).collect::<Vec<_>>().join(", ");
     // What is asked for beside a document is read when its turn has come.
     let from = format!(
@@ -96,12 +103,12 @@ fn documents(mut statement: Statement, statements: &Statements, query: &Query, w
         order = order_of("").replace("id", "place.id"),
     );
     let order = format!(" ORDER BY {}", order_of("r."));
-    statement.sql = format!("WITH {with} {}", statements.documents(query.detail, LEAD, &from, &order));
+    statement.sql = format!("WITH {with} {}", how.statements.documents(query.detail, how.reach, LEAD, &from, &order));
     statement
 }
 
 /// A page in id order.
-pub(super) fn page(statements: &Statements, query: &Query) -> Statement {
+pub(super) fn page(how: How<'_>, query: &Query) -> Statement {
     let mut statement = Statement::new(String::new());
     let is_down = query.sort.as_ref().is_some_and(|sort| sort.descending);
     let (order, sign) = if is_down { ("id DESC", "<") } else { ("id", ">") };
@@ -110,16 +117,23 @@ pub(super) fn page(statements: &Statements, query: &Query) -> Statement {
         _ => String::new(),
     };
     let window = window(&mut statement, query);
-    let with = format!(
-        "counted AS ({}), place AS (SELECT 0 AS s, NULL::bytea AS value, id FROM resource \
-         WHERE tenant = $1 AND type = $2 {bound} ORDER BY {order} {window})",
-        counted(query, COUNT)
+    let rows = format!("FROM resource WHERE tenant = $1 AND type = $2 {bound} ORDER BY {order} {window}");
+    let counted = counted(query, COUNT);
+    if matches!(query.start, Start::Offset(1..)) {
+        // Of those that are passed over only the index is read.
+        let with = format!("counted AS ({counted}), place AS (SELECT 0 AS s, NULL::bytea AS value, id {rows})");
+        return documents(statement, how, query, &with, &[order]);
+    }
+    let from = format!(
+        "(SELECT counted.total, NULL::bytea AS value, x.* FROM ({counted}) AS counted LEFT JOIN (SELECT {COLUMNS} {rows}) AS x ON true \
+         ORDER BY x.{order})"
     );
-    documents(statement, statements, query, &with, &[order])
+    statement.sql = how.statements.documents(query.detail, how.reach, LEAD, &from, &format!(" ORDER BY r.{order}"));
+    statement
 }
 
 /// A page in id order of candidates that all match.
-pub(super) fn candidates(statements: &Statements, query: &Query, candidates: &Candidates) -> Statement {
+pub(super) fn candidates(how: How<'_>, query: &Query, candidates: &Candidates) -> Statement {
     let mut statement = Statement { sql: String::new(), values: candidates.values.iter().map(Value::from).collect() };
     let window = window(&mut statement, query);
     let with = format!(
@@ -127,7 +141,7 @@ pub(super) fn candidates(statements: &Statements, query: &Query, candidates: &Ca
         candidates.sql,
         counted(query, "SELECT count(*) AS total FROM found")
     );
-    documents(statement, statements, query, &with, &["id"])
+    documents(statement, how, query, &with, &["id"])
 }
 
 /// How many candidates there are.
@@ -172,7 +186,7 @@ impl Stretch {
 }
 
 /// A page in the order of an index.
-pub(super) fn ordered(statements: &Statements, query: &Query, index: Index) -> Statement {
+pub(super) fn ordered(how: How<'_>, query: &Query, index: Index) -> Statement {
     let mut statement = Statement::new(String::new());
     let code = statement.bind(Value::Number(index.code));
     let mut stretches = [Stretch::Valued, Stretch::Bare];
@@ -213,7 +227,7 @@ pub(super) fn ordered(statements: &Statements, query: &Query, index: Index) -> S
     };
     let with = format!("counted AS ({}), {place}", counted(query, COUNT));
     let order = if index.is_down { ["s", "value DESC", "id DESC"] } else { ["s", "value", "id"] };
-    documents(statement, statements, query, &with, &order)
+    documents(statement, how, query, &with, &order)
 }
 
 /// What comes after a place, within its stretch.

@@ -7,6 +7,7 @@ use crate::base::clock::Timestamp;
 use crate::base::id::{Key, Tenant, TypeCode};
 use crate::base::limits;
 use crate::scim::resource::Member;
+use crate::store::sql::catalogue::listed;
 use crate::store::{Detail, Membership, Result, StoreError, StoreErrorKind, Stored};
 use bytes::Bytes;
 use sqlx::postgres::PgRow;
@@ -31,11 +32,23 @@ const MEMBERS: &str = " LEFT JOIN LATERAL (SELECT array_agg(member_id) AS ids, a
     FROM (SELECT member_id, kind, display FROM member WHERE r.member_count > 0 AND tenant = $1 AND group_id = r.id \
     ORDER BY member_id) AS listed) AS m ON true";
 
+/// How far the groups that a resource is in are followed, where they are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Those that it is in directly, and whether one of them is in a group itself: half the work of the whole, and mostly all there is.
+    Near,
+    /// All of them.
+    Whole,
+}
+
 /// The text of the statements that read documents.
 #[derive(Debug)]
 pub(super) struct Statements {
     /// By [`place`].
-    get: [Arc<str>; 8],
+    near: [Arc<str>; 8],
+    /// By [`place`].
+    whole: [Arc<str>; 8],
+    groups_near: String,
     groups: String,
 }
 
@@ -45,8 +58,9 @@ fn place(detail: Detail) -> usize {
 }
 
 impl Statements {
-    /// For types of these codes, as an SQL list.
-    pub(super) fn new(types: &str) -> Self {
+    /// For types of these codes.
+    pub(super) fn new(types: &[TypeCode]) -> Self {
+        let most = limits::GROUPS_PER_RESOURCE;
         // The same as `residual::groups_above`: by the least number of steps, each group once. That a group is met again at every depth
         // of a cycle is bounded by the depth; which of the farthest ones go where there are too many is the only thing it may decide
         // in another way.
@@ -58,32 +72,39 @@ impl Statements {
              WHERE above.depth < {depth} AND e.group_id <> r.id), \
              nearest AS (SELECT id, min(depth) AS depth FROM above GROUP BY id ORDER BY 2, 1 LIMIT {most}) \
              SELECT array_agg(id) AS ids, array_agg(type) AS types, array_agg(display) AS displays, array_agg(direct) AS directs \
-             FROM (SELECT nearest.id, o.type, o.display, nearest.depth = 1 AS direct FROM nearest CROSS JOIN LATERAL \
-             (SELECT found.type, found.display FROM unnest(ARRAY[{types}]::int[]) AS known (code) CROSS JOIN LATERAL \
-             (SELECT type, display FROM resource WHERE tenant = $1 AND type = known.code AND id = nearest.id LIMIT 1) AS found LIMIT 1) AS o \
+             FROM (SELECT nearest.id, o.type, o.display, nearest.depth = 1 AS direct FROM nearest CROSS JOIN LATERAL {described} AS o \
              ORDER BY nearest.id) AS listed) AS g ON true",
             depth = limits::GROUP_DEPTH,
-            most = limits::GROUPS_PER_RESOURCE,
+            described = described(types, "nearest.id"),
         );
-        let mut statements = Self { get: Default::default(), groups };
-        for number in 0..statements.get.len() {
+        let groups_near = format!(
+            " LEFT JOIN LATERAL (SELECT array_agg(id) AS ids, array_agg(type) AS types, array_agg(display) AS displays, \
+             array_agg(true) AS directs, bool_or(is_member) AS are_members \
+             FROM (SELECT d.id, o.type, o.display, EXISTS (SELECT FROM member WHERE tenant = $1 AND member_id = d.id) AS is_member \
+             FROM (SELECT group_id AS id FROM member WHERE tenant = $1 AND member_id = r.id AND group_id <> r.id \
+             ORDER BY group_id LIMIT {most}) AS d CROSS JOIN LATERAL {described} AS o ORDER BY d.id) AS listed) AS g ON true",
+            described = described(types, "d.id"),
+        );
+        let mut statements = Self { near: Default::default(), whole: Default::default(), groups_near, groups };
+        let from = format!("(SELECT {COLUMNS} FROM resource WHERE tenant = $1 AND type = $2 AND id = $3)");
+        for number in 0..statements.whole.len() {
             let detail = Detail { members: number & 1 > 0, groups: number & 2 > 0, secrets: number & 4 > 0 };
-            let from = format!("(SELECT {COLUMNS} FROM resource WHERE tenant = $1 AND type = $2 AND id = $3)");
-            statements.get[place(detail)] = statements.documents(detail, "", &from, "").into();
+            statements.near[place(detail)] = statements.documents(detail, Reach::Near, "", &from, "").into();
+            statements.whole[place(detail)] = statements.documents(detail, Reach::Whole, "", &from, "").into();
         }
         statements
     }
 
-    /// The statement that reads one resource.
+    /// The statements that read one resource.
     #[cfg(all(test, feature = "servers"))]
-    pub(super) fn sql_of_get(&self, detail: Detail) -> String {
-        self.get[place(detail)].to_string()
+    pub(super) fn sql_of_get(&self, detail: Detail) -> [String; 2] {
+        [&self.near, &self.whole].map(|statements| statements[place(detail)].to_string())
     }
 
     /// A statement that reads documents from `from`, a table expression with at least [`COLUMNS`] and those of `lead`, which come first.
-    pub(super) fn documents(&self, detail: Detail, lead: &str, from: &str, order: &str) -> String {
+    pub(super) fn documents(&self, detail: Detail, reach: Reach, lead: &str, from: &str, order: &str) -> String {
         let secrets = if detail.secrets { "r.secrets" } else { "NULL::text" };
-        let (columns, joins) = self.beside(detail);
+        let (columns, joins) = self.beside(detail, reach);
         format!(
             "SELECT {lead}r.id, r.version, r.revision, r.created, r.modified, r.member_count, r.body, {secrets}{columns} \
              FROM {from} AS r{joins}{order}"
@@ -92,11 +113,11 @@ impl Statements {
 
     /// A statement that reads only what is asked for beside the documents of `from`, in its order.
     pub(super) fn details(&self, detail: Detail, from: &str, order: &str) -> String {
-        let (columns, joins) = self.beside(detail);
+        let (columns, joins) = self.beside(detail, Reach::Whole);
         format!("SELECT r.id{columns} FROM {from} AS r{joins}{order}")
     }
 
-    fn beside(&self, detail: Detail) -> (String, String) {
+    fn beside(&self, detail: Detail, reach: Reach) -> (String, String) {
         let (mut columns, mut joins) = (String::new(), String::new());
         if detail.members {
             columns.push_str(", m.ids, m.kinds, m.displays");
@@ -104,21 +125,49 @@ impl Statements {
         }
         if detail.groups {
             columns.push_str(", g.ids, g.types, g.displays, g.directs");
-            joins.push_str(&self.groups);
+            joins.push_str(if reach == Reach::Near { &self.groups_near } else { &self.groups });
+        }
+        if detail.groups && reach == Reach::Near {
+            columns.push_str(", g.are_members");
         }
         (columns, joins)
+    }
+}
+
+/// A table of the type and the name of the resource of this id, of whichever type it is.
+fn described(types: &[TypeCode], id: &str) -> String {
+    let codes = listed(types.iter());
+    match types {
+        [_] => format!("(SELECT type, display FROM resource WHERE tenant = $1 AND type = {codes} AND id = {id} LIMIT 1)"),
+        // Each by the whole key: over `type = ANY (...)` an index may be read by its first column alone.
+        _ => format!(
+            "(SELECT found.type, found.display FROM unnest(ARRAY[{codes}]::int[]) AS known (code) CROSS JOIN LATERAL \
+             (SELECT type, display FROM resource WHERE tenant = $1 AND type = known.code AND id = {id} LIMIT 1) AS found LIMIT 1)"
+        ),
     }
 }
 
 /// One resource.
 pub(super) async fn get(shared: &Shared, key: &Key, detail: Detail) -> Result<Option<Stored>> {
     const OPERATION: &str = "read a resource";
-    let sql = Arc::clone(&shared.statements.get[place(detail)]);
+    let statements = &shared.statements;
     let mut loan = Loan::take(&shared.readers, OPERATION).await?;
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(tenant_number(key.tenant)).bind(type_number(key.kind)).bind(id_bytes(&key.id));
-    let row = query.fetch_optional(&mut *loan).await.map_err(failed(OPERATION))?;
+    let mut read = async |sql: &Arc<str>| {
+        let query = sqlx::query(AssertSqlSafe(Arc::clone(sql)));
+        let query = query.bind(tenant_number(key.tenant)).bind(type_number(key.kind)).bind(id_bytes(&key.id));
+        query.fetch_optional(&mut *loan).await.map_err(failed(OPERATION))
+    };
+    let mut row = read(&statements.near[place(detail)]).await?;
+    if detail.groups && row.as_ref().map(has_farther).transpose()?.unwrap_or_default() {
+        row = read(&statements.whole[place(detail)]).await?;
+    }
     loan.done(OPERATION).await?;
     row.map(|row| stored(&row, 0, (key.tenant, key.kind), detail)).transpose()
+}
+
+/// Whether groups of a resource that were read [nearby](Reach::Near) are in groups themselves.
+pub(super) fn has_farther(row: &PgRow) -> Result<bool> {
+    row.try_get::<Option<bool>, _>("are_members").map(Option::unwrap_or_default).map_err(failed("read a row"))
 }
 
 /// Whether the database answers, and this node may write to it.

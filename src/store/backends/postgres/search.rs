@@ -2,8 +2,8 @@
 
 use super::Shared;
 use super::column::{count, failed, id_bytes, id_of, key_of, number};
-use super::ordered::{self, COUNT, Statement, Value};
-use super::reader::{COLUMNS, COLUMNS_OF_EACH, EACH, beside, bytes, stored};
+use super::ordered::{self, COUNT, How, Statement, Value};
+use super::reader::{self, COLUMNS, COLUMNS_OF_EACH, EACH, Reach, beside, bytes, stored};
 use super::session::Loan;
 use crate::base::id::ResourceId;
 use crate::base::limits;
@@ -88,17 +88,17 @@ struct Step<'a> {
 impl Search<'_> {
     /// The page; `None` when it needs a turn among the scans.
     async fn run(&self, plan: &Plan) -> Result<Option<Page>> {
-        let (statements, query) = (&self.shared.statements, self.query);
+        let query = self.query;
         let is_counted = matches!(query.start, Start::Offset(_));
         match plan {
             Plan::Page if query.limit == 0 => self.total(Statement::new(COUNT.to_owned())).await.map(Some),
-            Plan::Page => self.placed(ordered::page(statements, query), None).await.map(Some),
-            Plan::Ordered(index) => self.placed(ordered::ordered(statements, query, *index), Some(index.kind)).await.map(Some),
+            Plan::Page => self.placed(|how| ordered::page(how, query), None).await.map(Some),
+            Plan::Ordered(index) => self.placed(|how| ordered::ordered(how, query, *index), Some(index.kind)).await.map(Some),
             Plan::Candidates(found) if found.exact && query.limit == 0 && is_counted => {
                 self.total(ordered::count(found)).await.map(Some)
             }
             Plan::Candidates(found) if found.exact && query.limit > 0 && query.is_in_id_order() => {
-                self.placed(ordered::candidates(statements, query, found), None).await.map(Some)
+                self.placed(|how| ordered::candidates(how, query, found), None).await.map(Some)
             }
             Plan::Candidates(found) if query.is_in_id_order() => self.sift(Some(found)).await,
             Plan::Candidates(found) => self.rank(Some(found)).await,
@@ -130,18 +130,31 @@ impl Search<'_> {
     }
 
     /// A page whose places and documents one statement reads; `kind` is the type of the keys.
-    async fn placed(&self, statement: Statement, kind: Option<Type>) -> Result<Page> {
+    async fn placed(&self, statement: impl Fn(How<'_>) -> Statement, kind: Option<Type>) -> Result<Page> {
+        let statement = |reach| statement(How { statements: &self.shared.statements, reach });
+        let mut loan = self.borrow(false).await?;
+        let (mut page, has_farther) = self.placed_by(&mut loan, statement(Reach::Near), Reach::Near, kind).await?;
+        if has_farther {
+            (page, _) = self.placed_by(&mut loan, statement(Reach::Whole), Reach::Whole, kind).await?;
+        }
+        loan.done(OPERATION).await?;
+        Ok(page)
+    }
+
+    /// The page of a statement, and whether it has to reach farther.
+    async fn placed_by(&self, loan: &mut Loan, statement: Statement, reach: Reach, kind: Option<Type>) -> Result<(Page, bool)> {
         let (query, failed) = (self.query, failed("read a page"));
         let mut window = Window::of_places(query);
         let mut total = 0;
-        let mut loan = self.borrow(false).await?;
-        let mut rows = statement.prepare(query).fetch(&mut *loan);
+        let mut rows = statement.prepare(query).fetch(&mut **loan);
+        let mut has_farther = false;
         while let Some(row) = rows.try_next().await.map_err(failed)? {
             total = row.try_get::<Option<i64>, _>(0).map_err(failed)?.map_or(0, count);
             let has_document = row.try_get::<Option<&[u8]>, _>(2).map_err(failed)?.is_some();
             if !has_document || window.admit() != Admission::Taken {
                 break;
             }
+            has_farther |= reach == Reach::Near && query.detail.groups && reader::has_farther(&row)?;
             let key = match kind {
                 Some(kind) => row.try_get::<Option<&[u8]>, _>(1).map_err(failed)?.map(|bytes| key_of(kind, bytes)).transpose()?,
                 None => None,
@@ -150,8 +163,7 @@ impl Search<'_> {
             window.push(stored(&row, 2, (query.tenant, query.kind), query.detail)?, key);
         }
         drop(rows);
-        loan.done(OPERATION).await?;
-        Ok(window.finish_with(total))
+        Ok((window.finish_with(total), has_farther))
     }
 
     /// Evaluates resources in id order.
@@ -290,7 +302,7 @@ impl Search<'_> {
         let mut window = Window::of_places(query);
         if !places.positions.is_empty() {
             let ids = places.positions.iter().map(|position| id_bytes(&position.id)).collect();
-            let sql = self.shared.statements.documents(query.detail, "", &listed(COLUMNS_OF_EACH), " ORDER BY r.n");
+            let sql = self.shared.statements.documents(query.detail, Reach::Whole, "", &listed(COLUMNS_OF_EACH), " ORDER BY r.n");
             let mut rows = Statement { sql, values: vec![Value::Ids(ids)] }.prepare(query).fetch(&mut **loan);
             let mut positions = places.positions.into_iter();
             while let Some(row) = rows.try_next().await.map_err(failed)? {
@@ -330,7 +342,7 @@ impl Step<'_> {
                 )
             }
         };
-        statement.sql = shared.statements.documents(self.loaded, "", &from, " ORDER BY r.id");
+        statement.sql = shared.statements.documents(self.loaded, Reach::Whole, "", &from, " ORDER BY r.id");
         statement
     }
 

@@ -17,12 +17,14 @@ use std::time::Duration;
 ///
 /// Each statement goes by an index that is made for it. Statistics that are missing or old must not turn one into a walk through a whole
 /// table, least of all one whose plan is kept: so pages in a row cost much. (To forbid them would cost so much that, in a statement which
-/// reads a table of one row, the rest of the plan no longer counts.) No plan is so large that compiling it would pay.
+/// reads a table of one row, the rest of the plan no longer counts.) And as its plan is no other for other values, it is made once: to plan a page
+/// of a large table takes as long as to read it. No plan is so large that compiling it would pay.
 static SETTINGS: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}; \
          SET default_transaction_isolation = 'read committed'; \
          SET seq_page_cost = 100; SET random_page_cost = 1; SET enable_bitmapscan = off; SET max_parallel_workers_per_gather = 0; SET jit = off; \
+         SET plan_cache_mode = force_generic_plan; \
          SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') <> 'remote_apply'",
         limits::DATABASE_STATEMENT_MS,
         limits::DATABASE_IDLE_TRANSACTION_MS,

@@ -253,7 +253,9 @@ fn next_patience(lock_ms: u64, is_held: bool) -> u64 {
 
 /// Begins a transaction that waits so long for rows of others. A connection that does not answer to that was lost while it rested.
 async fn begin(connection: &mut PgConnection, lock_ms: u64) -> Result<Transaction<'_, Postgres>> {
-    let sql = AssertSqlSafe(format!("BEGIN; SET LOCAL lock_timeout = {lock_ms}"));
+    // What is usual is set for the connection.
+    let set = if lock_ms == limits::DATABASE_LOCK_MS { String::new() } else { format!("; SET LOCAL lock_timeout = {lock_ms}") };
+    let sql = AssertSqlSafe(format!("BEGIN{set}"));
     let begun = timeout(Duration::from_millis(limits::DATABASE_ACQUIRE_MS), connection.begin_with(sql)).await;
     begun.map_err(|_| silent(BEGIN))?.map_err(failed(BEGIN))
 }

@@ -8,6 +8,7 @@ use crate::scim::resource::Member;
 use crate::store::ledger::reading;
 use crate::store::residual::groups_above;
 use crate::store::sql::Cell;
+use crate::store::sql::catalogue::listed;
 use crate::store::{Detail, Membership, Place, Reading, Result, StoreError, StoreErrorKind, Stored};
 use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension, Transaction, params};
 use std::cell::RefCell;
@@ -76,7 +77,7 @@ impl Reader {
         let limit = Arc::clone(&deadline);
         let is_late = move || micros(started.elapsed()) > limit.load(Ordering::Relaxed);
         connection.progress_handler(STEPS_BETWEEN_CHECKS, Some(is_late)).map_err(failed)?;
-        let types = shared.catalogue.types();
+        let types = listed(shared.catalogue.group_types().iter());
         let get_groups = format!("SELECT type, display FROM resource WHERE tenant = ?1 AND type IN ({types}) AND id = ?2");
         Ok(Self { instance: shared.instance, connection, started, deadline, get_groups })
     }

@@ -114,8 +114,9 @@ async fn what_is_said_is_looked_up_and_not_believed() {
     reached(&mut wake, 1).await;
     reached(&mut signal, 1).await;
     assert_eq!((*wake.borrow(), *signal.borrow()), (1, 1));
-    let known = ["log 1", "log 0", "records 1", "leases", "log x"].map(|said| is_news(&shared, said));
-    assert_eq!((known, is_news(&shared, "log 2"), is_news(&shared, "records 2")), ([false; 5], true, true));
+    let known = ["log 1", "log 0", "records 1", "leases", "log x"].map(|said| hear(&shared, said));
+    assert_eq!(known, [News::Nothing; 5]);
+    assert_eq!((hear(&shared, "log 2"), hear(&shared, "records 2")), (News::Log(2), News::Records));
     drop((tasks, shared, connection));
     schema.drop().await;
 }

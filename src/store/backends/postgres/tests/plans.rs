@@ -2,6 +2,7 @@
 
 use super::super::ordered;
 use super::super::ordered::Statement;
+use super::super::reader::Reach;
 use super::{Fixture, Schema};
 use crate::scim::schema::Registry;
 use crate::store::sql::plan::Plan;
@@ -45,21 +46,22 @@ async fn few_blocks(place: &Schema, most: u64) {
     ] {
         let query = Query { detail, ..shape.query(kind, filter, sort, start, 5) };
         let plan = Plan::new(&node.shared.catalogue, &query);
-        let statements = &node.shared.statements;
-        let statement = match &plan {
-            Plan::Page => ordered::page(statements, &query),
-            Plan::Ordered(index) => ordered::ordered(statements, &query, *index),
-            Plan::Candidates(candidates) if candidates.exact => ordered::candidates(statements, &query, candidates),
-            other => unreachable!("{filter:?} {other:?}"),
-        };
-        let lines = explained(&mut connection, statement, &query).await;
-        let text = lines.join("\n");
-        assert!(!text.contains("Seq Scan on"), "{filter:?} {sort:?}\n{text}");
-        assert!(blocks(&lines) <= most, "{filter:?} {sort:?}\n{text}");
+        for reach in [Reach::Near, Reach::Whole] {
+            let how = ordered::How { statements: &node.shared.statements, reach };
+            let statement = match &plan {
+                Plan::Page => ordered::page(how, &query),
+                Plan::Ordered(index) => ordered::ordered(how, &query, *index),
+                Plan::Candidates(candidates) if candidates.exact => ordered::candidates(how, &query, candidates),
+                other => unreachable!("{filter:?} {other:?}"),
+            };
+            let lines = explained(&mut connection, statement, &query).await;
+            let text = lines.join("\n");
+            assert!(!text.contains("Seq Scan on"), "{filter:?} {sort:?}\n{text}");
+            assert!(blocks(&lines) <= most, "{filter:?} {sort:?}\n{text}");
+        }
     }
     // By key, with everything beside it.
-    for detail in [Detail::default(), EVERYTHING] {
-        let sql = node.shared.statements.sql_of_get(detail);
+    for sql in [Detail::default(), EVERYTHING].into_iter().flat_map(|detail| node.shared.statements.sql_of_get(detail)) {
         let query = shape.query(USER, None, None, Start::Offset(0), 1);
         let id = super::super::column::id_bytes(&key(USER, "u02500").id);
         let lines = explained(&mut connection, Statement { sql, values: vec![ordered::Value::Bytes(id)] }, &query).await;
@@ -110,13 +112,15 @@ async fn a_plan_that_is_kept_from_the_beginning_goes_by_indexes() {
         Some(1)
     );
     let mut connection = super::super::session::connect(&node.shared, "explain").await.expect("a connection");
-    let sql = node.shared.statements.sql_of_get(EVERYTHING);
-    for sql in ["SET plan_cache_mode = force_generic_plan".to_owned(), format!("PREPARE kept (int, int, bytea) AS {sql}")] {
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.expect("prepared");
+    sqlx::raw_sql("SET plan_cache_mode = force_generic_plan").execute(&mut connection).await.expect("set");
+    for (number, sql) in node.shared.statements.sql_of_get(EVERYTHING).into_iter().enumerate() {
+        let prepare = format!("PREPARE kept{number} (int, int, bytea) AS {sql}");
+        sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut connection).await.expect("prepared");
+        let explain = format!("EXPLAIN (COSTS OFF) EXECUTE kept{number} (0, 1, '\\x00')");
+        let rows = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&mut connection).await.expect("a plan");
+        let text: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        assert!(!text.join("\n").contains("Seq Scan on"), "{}", text.join("\n"));
     }
-    let rows = sqlx::raw_sql("EXPLAIN (COSTS OFF) EXECUTE kept (0, 1, '\\x00')").fetch_all(&mut connection).await.expect("a plan");
-    let text: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-    assert!(!text.join("\n").contains("Seq Scan on"), "{}", text.join("\n"));
     drop((store, node));
     place.drop().await;
 }
