@@ -219,7 +219,7 @@ async fn a_newer_schema_and_garbage_are_refused() {
     assert!(garbage.to_string().contains("carillon.db"), "{garbage}");
     let unknown = Fixture::new("memory");
     let unknown = backends::open_at_once("paper", opening(&unknown.folder, &unknown.registry)).expect_err("no such store");
-    assert!(unknown.to_string().contains("'paper', only memory, sqlite"), "{unknown}");
+    assert!(unknown.to_string().contains("'paper', only sqlite, postgres, memory"), "{unknown}");
 }
 
 #[cfg(unix)]
