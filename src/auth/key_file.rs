@@ -4,7 +4,7 @@
 use crate::base::secret::{Entropy, Secret};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -31,8 +31,9 @@ pub fn generate(entropy: &dyn Entropy) -> Secret {
     Secret::new(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// Reads the key of a data folder, or makes one there, on disk when this returns. Fails when the file can be neither read nor
-/// written, or is empty. The caller holds the folder's lock, so that two processes do not make one each.
+/// Reads the key of a data folder, or makes one there, and the folder where a database on another machine has needed none, on disk
+/// when this returns. Fails when the file can be neither read nor written, or is empty. The caller holds the folder's lock, if it has one,
+/// so that two processes do not make one each.
 pub fn read_or_generate(folder: &Path, entropy: &dyn Entropy) -> io::Result<GeneratedKey> {
     let path = folder.join(NAME);
     match std::fs::read_to_string(&path) {
@@ -42,6 +43,7 @@ pub fn read_or_generate(folder: &Path, entropy: &dyn Entropy) -> io::Result<Gene
         Ok(text) => Ok(GeneratedKey { key: Secret::new(text.trim()), path, is_new: false }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let key = generate(entropy);
+            make(folder)?;
             write(folder, &path, &key)?;
             Ok(GeneratedKey { key, path, is_new: true })
         }
@@ -56,6 +58,14 @@ pub fn read(folder: &Path) -> io::Result<Option<Secret>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// For its owner only, as the store makes it.
+fn make(folder: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
 }
 
 /// Written under another name first: a key file is whole or not there.
@@ -85,16 +95,18 @@ mod tests {
 
     #[test]
     fn a_key_is_made_once_and_only_its_owner_may_read_it() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let first = read_or_generate(folder.path(), &SystemEntropy).expect("a key");
+        let parent = tempfile::tempdir().expect("a folder");
+        let folder = parent.path().join("its/data");
+        let first = read_or_generate(&folder, &SystemEntropy).expect("a key");
         assert!(first.is_new);
         assert_eq!(first.key.expose().len(), 43);
-        let second = read_or_generate(folder.path(), &SystemEntropy).expect("the key");
+        let second = read_or_generate(&folder, &SystemEntropy).expect("the key");
         assert_eq!(second, GeneratedKey { is_new: false, ..first.clone() });
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            assert_eq!(std::fs::metadata(&first.path).expect("the file").permissions().mode() & 0o777, 0o600);
+            let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+            assert_eq!((mode(&folder), mode(&first.path)), (0o700, 0o600));
         }
     }
 

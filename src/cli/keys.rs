@@ -51,6 +51,8 @@ struct Rotation {
 #[derive(Debug, Args)]
 struct Retirement {
     /// The key, as `list` shows it
+    // One in 64 begins with a hyphen.
+    #[arg(allow_hyphen_values = true)]
     kid: String,
     #[command(flatten)]
     shown: Shown,

@@ -7,6 +7,7 @@ use crate::base::limits;
 use crate::base::secret::Secret;
 use crate::store::backends::BACKENDS;
 use std::path::PathBuf;
+use url::Url;
 
 pub(super) fn store(reader: &mut Reader) -> Store {
     let data_path = reader.parsed("DATA_PATH", "a path", |text| Some(PathBuf::from(text)));
@@ -45,16 +46,31 @@ pub(super) fn store(reader: &mut Reader) -> Store {
 fn named(reader: &mut Reader) -> Option<Database> {
     let address = super::keys::secret(reader, "DATABASE_URL")?;
     let named = database(address.expose());
-    if named.is_none() {
-        let expected =
-            "sqlite:<folder>/carillon.db or postgresql://<user>:<password>@<host>/<database> (no other database is built yet)";
+    let problem = match &named {
+        None => Some(
+            "expected sqlite:<folder>/carillon.db or postgresql://<user>:<password>@<host>/<database> (no other database is built yet)",
+        ),
+        Some(Database::Server(url)) if !has_known_mode(url) => {
+            Some("sslmode: expected disable, allow, prefer, require, verify-ca or verify-full")
+        }
+        Some(_) => None,
+    };
+    if let Some(problem) = problem {
         let said = match reader.source("DATABASE_URL") {
             Source::Named(file) => file,
             _ => "DATABASE_URL (store.database_url)",
         };
-        reader.problem(format!("{said}: expected {expected}"));
+        reader.problem(format!("{said}: {problem}"));
     }
     named
+}
+
+/// Whether an address says nothing of how the way to the database is protected, or something that is known.
+fn has_known_mode(url: &Secret) -> bool {
+    const MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+    let Ok(url) = Url::parse(url.expose()) else { return true };
+    let mut modes = url.query_pairs().filter(|(name, _)| matches!(&**name, "sslmode" | "ssl-mode"));
+    modes.all(|(_, mode)| MODES.contains(&&*mode.to_ascii_lowercase()))
 }
 
 /// The names of the views over users and groups: two different ones that need no quotes in SQL.
@@ -95,7 +111,7 @@ fn database(text: &str) -> Option<Database> {
         return None;
     }
     let url = format!("postgresql://{rest}");
-    let parsed = url::Url::parse(&url).ok()?;
+    let parsed = Url::parse(&url).ok()?;
     let names_database = parsed.path().len() > 1;
     names_database.then(|| Database::Server(Secret::new(url)))
 }

@@ -84,8 +84,13 @@ fn networks(reader: &mut Reader) -> Vec<IpNet> {
 
 /// Ports that they may be pushed to beside the usual ones.
 fn ports(reader: &mut Reader) -> Vec<u16> {
-    let numbers = |text: &str| text.split(',').map(|port| port.trim().parse().ok().filter(|port| *port > 0)).collect();
-    reader.parsed("SET_PUSH_PORTS", "port numbers such as 9443, 10443", numbers).unwrap_or_default()
+    let listed = reader.list("SET_PUSH_PORTS");
+    let listed = listed.iter().flat_map(|text| text.split(','));
+    let ports: Option<Vec<u16>> = listed.map(|port| port.trim().parse().ok().filter(|port| *port > 0)).collect();
+    ports.unwrap_or_else(|| {
+        reader.problem("SET_PUSH_PORTS (events.push_ports): expected port numbers such as 9443, 10443".into());
+        Vec::new()
+    })
 }
 
 /// Certificate authorities beside the system's.

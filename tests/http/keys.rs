@@ -207,6 +207,10 @@ async fn the_command_says_why_it_cannot() {
     assert_eq!(refused, (Some(1), String::new(), format!("{base}/Events/Keys refuses: 401 The credential is not known.\n")));
     let unknown = said(&command(folder.path(), port, &["retire", "nothing"]));
     assert_eq!(unknown.2, format!("{base}/Events/Keys/nothing/Retire refuses: 404 Signing key nothing not found.\n"));
+    for words in [["retire", "-nothing", "--json"], ["retire", "--json", "-nothing"]] {
+        let unknown = said(&command(folder.path(), port, &words));
+        assert_eq!(unknown.2, format!("{base}/Events/Keys/%2Dnothing/Retire refuses: 404 Signing key -nothing not found.\n"));
+    }
     let listed = said(&command(folder.path(), 1, &["list", "--url", &base, "--key", KEY]));
     assert_eq!((listed.0, listed.2), (Some(0), String::new()));
     server.kill();

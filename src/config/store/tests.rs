@@ -78,3 +78,11 @@ fn what_is_wrong_with_files_of_secrets_is_listed_and_nothing_of_them_is_shown() 
         ]
     );
 }
+
+#[test]
+fn how_the_way_to_the_database_is_protected_is_checked_with_everything_else() {
+    let with = |mode: &str| explained(&[("DATABASE_URL", &format!("{URL}?sslmode={mode}")), ("PORT", "x")]).expect_err("wrong").0;
+    let expected = "DATABASE_URL (store.database_url): sslmode: expected disable, allow, prefer, require, verify-ca or verify-full";
+    assert!(with("bogus").iter().any(|problem| problem == expected), "{:?}", with("bogus"));
+    assert_eq!((with("bogus").len(), with("Verify-Full").len(), with("allow").len()), (2, 1, 1));
+}
