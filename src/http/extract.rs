@@ -8,7 +8,7 @@ use crate::scim::error::{Error, ErrorKind, Result};
 use crate::scim::json;
 use crate::scim::version::Precondition;
 use axum::BoxError;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::header::{self, HeaderMap, HeaderName};
 use axum::http::request::Parts;
@@ -210,7 +210,7 @@ impl<S: Shared + Sync> FromRequest<S> for ScimJson {
         let (parts, body) = request.into_parts();
         check_media_type(&parts.headers)?;
         let context = state.context();
-        let (bytes, room) = read(context, &parts.headers, body, context.surface.limits.body_bytes).await?;
+        let (bytes, room) = read(context, body, context.surface.limits.body_bytes).await?;
         Ok(Self(json::parse(&bytes)?, room))
     }
 }
@@ -231,7 +231,7 @@ impl<S: Shared + Sync> FromRequest<S> for PollJson {
         let context = state.context();
         let most = context.surface.limits.body_bytes.min(limits::POLL_BODY_BYTES);
         // The room is given back here: a poll may wait for long.
-        let (bytes, _room) = read(context, &parts.headers, body, most).await?;
+        let (bytes, _room) = read(context, body, most).await?;
         Ok(Self(json::parse(&bytes)?))
     }
 }
@@ -253,15 +253,10 @@ fn check_media_type(headers: &HeaderMap) -> Result<()> {
 }
 
 /// Reads a body within its limits of size and time (7644-3.7.4-01: the size is enforced while reading).
-async fn read(context: &Context, headers: &HeaderMap, body: Body, most: usize) -> Result<(Bytes, OwnedSemaphorePermit)> {
+async fn read(context: &Context, body: Body, most: usize) -> Result<(Bytes, OwnedSemaphorePermit)> {
     let limits = &context.surface.limits;
     let too_large = || Error::new(ErrorKind::TooLarge, format!("The body is over the limit of {most} bytes."));
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > most as u64) {
-        // A client that waits to be told to go on (RFC 9110 §10.1.1) has sent nothing, and reading would tell it so.
-        if !headers.contains_key(header::EXPECT) {
-            tokio::spawn(discard(body, most));
-        }
+    if body.size_hint().lower() > most as u64 {
         return Err(too_large());
     }
     let collected = collect(context, Limited::new(body, most));
@@ -301,14 +296,4 @@ fn room(context: &Context, units: usize) -> Result<OwnedSemaphorePermit> {
     let busy = |_| Error::new(ErrorKind::Unavailable, "The server is busy with other large requests; try again.");
     let units = u32::try_from(units).unwrap_or(u32::MAX);
     Arc::clone(&context.room).try_acquire_many_owned(units).map_err(busy)
-}
-
-/// Reads some more of a body that has been refused already: a connection closed with bytes unread is reset, and the client may
-/// never see the answer. Bounded in size and in time.
-async fn discard(body: Body, bytes: usize) {
-    let rest = async {
-        let mut body = Limited::new(body, bytes);
-        while let Some(Ok(_)) = body.frame().await {}
-    };
-    let _ = tokio::time::timeout(Duration::from_millis(limits::REFUSED_BODY_READ_MS), rest).await;
 }

@@ -29,6 +29,7 @@ mod survive;
 mod table;
 #[cfg(test)]
 mod tests;
+mod unread;
 
 use crate::auth::Authenticator;
 use crate::base::limits::{self, Limits};

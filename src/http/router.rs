@@ -6,6 +6,7 @@ use super::resources::Endpoint;
 use super::respond;
 use super::survive::Survive;
 use super::table::Table;
+use super::unread::Unread;
 use super::{Context, bulk, discovery, docs, feeds, health, keys, me, metrics, poll, resources, search, streams};
 use axum::Router;
 use axum::routing::{get, post};
@@ -15,8 +16,9 @@ use std::sync::Arc;
 pub fn router(context: &Arc<Context>) -> Router {
     let Table { router, .. } = table(context);
     let answered = router.fallback(respond::not_found).method_not_allowed_fallback(respond::method_not_allowed);
-    // Both as one: the router puts what each call of `layer` makes into boxes of its own.
-    answered.layer((Log::new(context), Survive))
+    let unread = Unread { most: context.surface.limits.body_bytes };
+    // All as one: the router puts what each call of `layer` makes into boxes of its own.
+    answered.layer((unread, Log::new(context), Survive))
 }
 
 /// The whole route table.

@@ -58,6 +58,69 @@ async fn a_body_at_the_limit_is_read() {
     assert_eq!(watched.send("POST", "/Users", body.as_bytes()).await.status, 201);
 }
 
+/// Whatever is refused by its head alone: the body that comes after it is read past, and the connection serves the next request.
+#[tokio::test]
+async fn a_refusal_before_the_body_leaves_the_connection_in_step() {
+    let mut watched = Watched::start().await;
+    let body = user("bob").to_string();
+    for (request, headers, status) in [
+        ("POST /Users", "", 401),
+        ("POST /Nothing", "", 404),
+        ("POST /ServiceProviderConfig", "", 405),
+        ("DELETE /Users/nobody", "", 404),
+        ("POST /Users", "Content-Type: text/plain\r\n", 415),
+        ("POST /Users?attributes=%ff", "", 400),
+        ("PUT /Users/%ff", "", 400),
+        ("PATCH /Users/nobody", "If-Match: 1\r\n", 400),
+    ] {
+        for (length, body) in [
+            (format!("Content-Length: {}\r\n", body.len()), body.clone()),
+            ("Transfer-Encoding: chunked\r\n".into(), format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len())),
+        ] {
+            let (mut raw, before) = (watched.connect(), refusals(&watched).await);
+            let head = watched.head(request, &format!("{headers}{length}"));
+            let head = if status == 401 { head.replace("Authorization", "X-Other") } else { head };
+            raw.send(head).expect("sent");
+            let is_refused = || async { (refusals(&watched).await > before).then_some(()) };
+            until("the request is refused", PATIENCE, is_refused).await;
+            raw.send(body).expect("sent");
+            let answer = raw.answer().expect("an answer");
+            assert_eq!((answer.status, answer.header("connection")), (status, None), "{request} {headers}");
+            raw.send(watched.head("GET /Users?count=0", "")).expect("sent");
+            assert_eq!(raw.answer().expect("the answer to the next request").status, 200, "{request} {headers}");
+        }
+    }
+    watched.assert_unchanged().await;
+}
+
+/// Where the body would take too long, the client is told that the connection closes.
+#[tokio::test]
+async fn a_refusal_says_when_the_connection_closes() {
+    let watched = limited().await;
+    for (headers, status) in [
+        // Larger than any body may be.
+        (format!("Content-Length: {}\r\n", LIMIT_BYTES + 1), 413),
+        // Not sent before the client is told to go on, which it is not.
+        ("Content-Length: 9\r\nContent-Type: text/plain\r\nExpect: 100-continue\r\n".into(), 415),
+        // Never sent.
+        ("Content-Length: 9\r\nContent-Type: text/plain\r\n".into(), 415),
+        ("Transfer-Encoding: chunked\r\nContent-Type: text/plain\r\n".into(), 415),
+    ] {
+        let mut raw = watched.connect();
+        raw.send(watched.head("POST /Users", &headers)).expect("sent");
+        let answer = raw.answer().expect("an answer");
+        assert_eq!((answer.status, answer.header("connection")), (status, Some("close")), "{headers}");
+        assert!(raw.is_closed(), "{headers}");
+    }
+}
+
+/// Requests that were refused so far.
+async fn refusals(watched: &Watched) -> u64 {
+    let metrics = watched.client.get("/metrics").await.text();
+    let refused = metrics.lines().filter(|line| line.starts_with("carillon_http_requests_total") && line.contains("status=\"4"));
+    refused.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+}
+
 #[tokio::test]
 async fn half_sent_bodies_change_nothing() {
     let mut watched = Watched::start().await;
@@ -84,7 +147,9 @@ async fn a_body_that_does_not_come_is_given_up() {
     let mut raw = watched.connect();
     raw.send(watched.head("POST /Users", "Content-Length: 100\r\n")).expect("sent");
     raw.send("{").expect("sent");
-    assert_scim_error(&raw.answer().expect("an answer"), 408, None);
+    let answer = raw.answer().expect("an answer");
+    assert_scim_error(&answer, 408, None);
+    assert_eq!(answer.header("connection"), Some("close"));
     watched.assert_unchanged().await;
 }
 
