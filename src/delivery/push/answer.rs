@@ -3,6 +3,7 @@
 use super::client::{Failure, Reply};
 use crate::base::clock::Timestamp;
 use crate::base::limits;
+use crate::base::secret::Secret;
 use serde_json::Value;
 use std::time::{Duration, SystemTime};
 
@@ -94,13 +95,13 @@ struct Said {
     description: Option<String>,
 }
 
-/// Judges a reply.
-pub(super) fn judge(reply: &Reply, now: Timestamp) -> Answer {
+/// Judges a reply to a request that carried this authorization, of which nothing is kept: a receiver may repeat what it was sent.
+pub(super) fn judge(reply: &Reply, authorization: Option<&Secret>, now: Timestamp) -> Answer {
     let (status, retry_after, body) = match reply {
         Reply::Answered { status, retry_after, body } => (*status, retry_after.as_deref(), body.as_deref()),
         Reply::Failed(failure) => return failed(*failure),
     };
-    let said = read(body);
+    let said = read(body, authorization);
     let class = match status {
         202 => Class::Accepted,
         200..=299 => Class::Nonconformant,
@@ -140,14 +141,20 @@ fn failed(failure: Failure) -> Answer {
 }
 
 /// RFC 8935 §2.3. Whatever it is, it is no more than a hint.
-fn read(body: Option<&[u8]>) -> Said {
+fn read(body: Option<&[u8]>, authorization: Option<&Secret>) -> Said {
     let Some(Value::Object(body)) = body.and_then(|body| serde_json::from_slice(body).ok()) else { return Said::default() };
-    let text = |name: &str| body.get(name).and_then(Value::as_str);
-    let is_code = |code: &&str| {
+    let text = |name: &str| body.get(name).and_then(Value::as_str).map(|text| without(text, authorization));
+    let is_code = |code: &String| {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:/".contains(&byte);
         (1..=limits::ERROR_CODE_BYTES).contains(&code.len()) && code.bytes().all(is_plain)
     };
-    Said { error: text("err").filter(is_code).map(str::to_owned), description: text("description").map(shorten) }
+    Said { error: text("err").filter(is_code), description: text("description").map(|text| shorten(&text)) }
+}
+
+/// A text without the words of a credential. Of a scheme and its credential the last word is the secret one.
+fn without(text: &str, authorization: Option<&Secret>) -> String {
+    let secret = authorization.and_then(|authorization| authorization.expose().split_whitespace().next_back());
+    secret.map_or_else(|| text.to_owned(), |secret| text.replace(secret, "***"))
 }
 
 fn shorten(text: &str) -> String {
@@ -175,7 +182,7 @@ mod tests {
 
     fn answered(status: u16, retry_after: Option<&str>, body: &str) -> Answer {
         let reply = Reply::Answered { status, retry_after: retry_after.map(str::to_owned), body: Some(body.as_bytes().to_vec()) };
-        judge(&reply, NOW)
+        judge(&reply, None, NOW)
     }
 
     fn class(status: u16, body: &str) -> Class {
@@ -199,6 +206,24 @@ mod tests {
                 assert_eq!(class(*status, ""), class_of, "{status}");
             }
         }
+    }
+
+    /// I6
+    #[test]
+    fn what_a_receiver_repeats_of_its_credential_is_not_kept() {
+        let credential = Secret::new("Bearer hunter2-hunter2");
+        let answer = |body: &str| {
+            let reply = Reply::Answered { status: 400, retry_after: None, body: Some(body.as_bytes().to_vec()) };
+            let answer = judge(&reply, Some(&credential), NOW);
+            (answer.error, answer.description)
+        };
+        let echo = r#"{"err": "invalid_request", "description": "authorization: Bearer hunter2-hunter2\r\nhost: x"}"#;
+        assert_eq!(answer(echo), ("invalid_request".into(), Some("authorization: Bearer ***  host: x".into())));
+        assert_eq!(answer(r#"{"err": "hunter2-hunter2"}"#), ("http_400".into(), None));
+        // Nor a part of it, where the text is cut.
+        let long = format!("{}hunter2-hunter2", "x".repeat(limits::ERROR_DESCRIPTION_BYTES - 8));
+        let (_, description) = answer(&serde_json::json!({"err": "e", "description": long}).to_string());
+        assert!(!description.expect("a text").contains("hunter2"));
     }
 
     /// 8935-2.4-01 8935-4-03 8935-4-05
@@ -239,7 +264,7 @@ mod tests {
     /// 8935-4-02
     #[test]
     fn what_broke_off_is_sent_again() {
-        let cut = |status| judge(&Reply::Answered { status, retry_after: None, body: None }, NOW).class;
+        let cut = |status| judge(&Reply::Answered { status, retry_after: None, body: None }, None, NOW).class;
         assert_eq!(cut(202), Class::Accepted);
         assert_eq!(cut(200), Class::Nonconformant);
         assert_eq!(cut(400), Class::Unreachable);
@@ -253,7 +278,7 @@ mod tests {
             (Failure::Cut, (Class::Unreachable, "reset")),
             (Failure::Request, (Class::Unsendable, "request")),
         ] {
-            let answer = judge(&Reply::Failed(failure), NOW);
+            let answer = judge(&Reply::Failed(failure), None, NOW);
             assert_eq!((answer.class, answer.error.as_str(), answer.status), (expected.0, expected.1, None));
         }
     }
@@ -287,7 +312,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_answer_is_without_a_policy(status in 100u16..1000, retry_after: Option<String>, body: Option<Vec<u8>>) {
-            let answer = judge(&Reply::Answered { status, retry_after, body }, NOW);
+            let answer = judge(&Reply::Answered { status, retry_after, body }, None, NOW);
             prop_assert!(!answer.error.is_empty() && answer.error.len() <= limits::ERROR_CODE_BYTES);
             prop_assert_eq!(answer.class == Class::Accepted, status == 202);
         }

@@ -98,7 +98,7 @@ impl Attempt {
                 };
                 let authorization = route.authorization.as_ref();
                 let reply = pushing.courier.send(Request { endpoint: &route.endpoint, authorization, content_type, body }).await;
-                Some(judge(&reply, pushing.clock.now()))
+                Some(judge(&reply, authorization, pushing.clock.now()))
             }
         };
         drop(permit);
