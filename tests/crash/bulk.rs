@@ -92,8 +92,11 @@ impl Worker {
                     (Outcome::Acknowledged(Some(version.expect("a version"))), Some(resource))
                 }
                 Some("503") => {
-                    self.shared.busy.fetch_add(1, Ordering::SeqCst);
-                    (Outcome::Refused, asked.about.map(|about| self.users[about].path()))
+                    let outcome = self.shared.refused();
+                    if let Some(about) = asked.about {
+                        self.users[about].unsure |= outcome == Outcome::Unknown;
+                    }
+                    (outcome, asked.about.map(|about| self.users[about].path()))
                 }
                 _ => panic!("an operation came to {result}"),
             };

@@ -32,6 +32,14 @@ pub struct Shared {
     pub rests: AtomicBool,
 }
 
+impl Shared {
+    /// What a 503 says: nobody knows what became of a commit whose database went away.
+    pub fn refused(&self) -> Outcome {
+        self.busy.fetch_add(1, Ordering::SeqCst);
+        if self.has_outages.load(Ordering::SeqCst) { Outcome::Unknown } else { Outcome::Refused }
+    }
+}
+
 /// A user that a client has made.
 #[derive(Debug)]
 pub struct OwnUser {
@@ -235,13 +243,11 @@ impl Worker {
             }
             Ok(answer) => {
                 assert_eq!(answer.status, 503, "{method} {path} {body:?}: {}", answer.text());
-                self.shared.busy.fetch_add(1, Ordering::SeqCst);
-                // Nobody knows what became of a commit whose database went away.
-                let is_known = !self.shared.has_outages.load(Ordering::SeqCst);
-                if let (false, Some(which)) = (is_known, about) {
-                    self.users[which].unsure = true;
+                let outcome = self.shared.refused();
+                if let Some(which) = about {
+                    self.users[which].unsure |= outcome == Outcome::Unknown;
                 }
-                (if is_known { Outcome::Refused } else { Outcome::Unknown }, Some(None))
+                (outcome, Some(None))
             }
             Err(NoAnswer::NeverSent) => (Outcome::Refused, None),
             Err(NoAnswer::Unknown) => {
