@@ -61,3 +61,42 @@ async fn a_database_that_takes_no_writes_makes_its_node_unready() {
     ready(200).await;
     assert_eq!(client.post("/Users", &user("later")).await.status, 201);
 }
+
+/// Sessions keep what they began with: those that were opened meanwhile are not taken for the database.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_is_ready_for_good_once_its_database_takes_writes_again() {
+    let database = Database::start();
+    let node = Server::start(&Settings::default().database(&database.url));
+    let client = node.client();
+    let id = client.post("/Users", &user("read")).await.id();
+    let url = format!("{}?options[default_transaction_read_only]=off", database.url);
+    let mut administrator = PgConnection::connect(&url).await.expect("a connection");
+    let name: String = sqlx::query_scalar("SELECT current_database()").fetch_one(&mut administrator).await.expect("a name");
+    let alter = |what: &str| {
+        sqlx::AssertSqlSafe(format!(
+            "ALTER DATABASE \"{name}\" {what} default_transaction_read_only{}",
+            if what == "SET" { " = on" } else { "" }
+        ))
+    };
+    administrator.execute(alter("SET")).await.expect("set");
+    let end =
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()";
+    administrator.execute(end).await.expect("all sessions are new");
+    // As many sessions as there may be, each of which takes no writes.
+    let place = format!("/Users/{id}");
+    let read_only = || async {
+        futures_util::future::join_all((0..64).map(|_| client.get(&place))).await;
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'SELECT r.id%'";
+        let sessions: i64 = sqlx::query_scalar(sql)
+            .fetch_one(&mut PgConnection::connect(&url).await.expect("a connection"))
+            .await
+            .expect("a count");
+        (sessions >= 4).then_some(())
+    };
+    until("several sessions read", PATIENCE, read_only).await;
+    assert_eq!(client.get("/ready").await.status, 503);
+    administrator.execute(alter("RESET")).await.expect("reset");
+    for probe in 0..8 {
+        assert_eq!(client.get("/ready").await.status, 200, "{probe}");
+    }
+}

@@ -50,15 +50,21 @@ async fn last_of_feed(client: &Client) -> Vec<Value> {
     client.feed(None, 100).await
 }
 
+/// Makes a stream at one node; waits until the other one knows it. Where it is polled.
+async fn stream_of_both(one: &Client, other: &Client) -> String {
+    let stream = one.post("/Events/Streams", &json!({"format": "json"})).await.json();
+    let path = format!("/Events/Streams/{}", stream["stream_id"].as_str().expect("an id"));
+    let known = || async { (other.get(&path).await.status == 200).then_some(()) };
+    until("the other node knows the stream", PATIENCE, known).await;
+    format!("{path}/Poll")
+}
+
 /// I5: what is committed by one node is told by the other, soon and to whoever waits there.
 #[tokio::test]
 async fn a_poll_that_waits_at_one_node_is_woken_by_a_write_at_the_other() {
     let (_settings, nodes) = two_nodes(|settings| settings.with("LIMIT_POLL_WAIT_SECONDS", "20"));
     let (one, other) = (nodes[0].client(), nodes[1].client());
-    let stream = other.post("/Events/Streams", &json!({"format": "json"})).await.json();
-    let path = format!("/Events/Streams/{}/Poll", stream["stream_id"].as_str().expect("an id"));
-    let known = || async { (one.get(&path.replace("/Poll", "")).await.status == 200).then_some(()) };
-    until("the other node knows the stream", PATIENCE, known).await;
+    let path = stream_of_both(&other, &one).await;
     let waiting = {
         let (one, path) = (one.clone(), path.clone());
         tokio::spawn(async move { one.on("POST", &path).json(&json!({})).send().await.json() })
@@ -84,10 +90,7 @@ async fn a_poll_that_waits_at_one_node_is_woken_by_a_write_at_the_other() {
 async fn a_poll_that_waits_at_one_node_gets_what_an_acknowledgement_at_the_other_lets_go() {
     let (_settings, nodes) = two_nodes(|settings| settings.with("LIMIT_POLL_WAIT_SECONDS", "30"));
     let (one, other) = (nodes[0].client(), nodes[1].client());
-    let stream = one.post("/Events/Streams", &json!({"format": "json"})).await.json();
-    let path = format!("/Events/Streams/{}/Poll", stream["stream_id"].as_str().expect("an id"));
-    let known = || async { (other.get(&path.replace("/Poll", "")).await.status == 200).then_some(()) };
-    until("the other node knows the stream", PATIENCE, known).await;
+    let path = stream_of_both(&one, &other).await;
     let id = one.post("/Users", &user("ada")).await.id();
     let titled = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
         "Operations": [{"op": "replace", "path": "title", "value": "Countess"}]});

@@ -38,6 +38,18 @@ pub(crate) fn key(kind: TypeCode, id: &str) -> Key {
     Key { tenant: Tenant(0), kind, id: ResourceId::parse(id) }
 }
 
+/// A user with a title, which no index holds unless it is asked for ([`with_titles`]).
+pub(crate) fn titled(number: usize, title: &str) -> Value {
+    let mut document = user(&format!("u{number}"));
+    document["title"] = title.into();
+    document
+}
+
+/// The types that there are, with an index of titles.
+pub(crate) fn with_titles() -> Arc<Registry> {
+    Arc::new(Registry::builtin().with_indexed("User", "title"))
+}
+
 /// A user's document.
 pub(crate) fn user(name: &str) -> Value {
     json!({"schemas": [crate::scim::schema::USER], "userName": name})

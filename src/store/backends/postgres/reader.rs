@@ -2,7 +2,7 @@
 
 use super::Shared;
 use super::column::{corrupt, count, failed, id_bytes, id_of, tenant_number, type_number};
-use super::session::Loan;
+use super::session::{Loan, connect};
 use crate::base::clock::Timestamp;
 use crate::base::id::{Key, Tenant, TypeCode};
 use crate::base::limits;
@@ -11,7 +11,7 @@ use crate::store::sql::catalogue::listed;
 use crate::store::{Detail, Membership, Result, StoreError, StoreErrorKind, Stored};
 use bytes::Bytes;
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Row, ValueRef};
+use sqlx::{AssertSqlSafe, PgConnection, Row, ValueRef};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ pub(super) const COLUMNS: &str = "id, version, revision, created, modified, memb
 pub(super) const COLUMNS_OF_EACH: &str =
     "place.id, x.version, x.revision, x.created, x.modified, x.member_count, x.body, x.secrets";
 const COLUMN_COUNT: usize = 8;
+const PING: &str = "ask the database";
 const MEMBER_COLUMNS: usize = 3;
 
 /// The members of `r`, in id order.
@@ -172,19 +173,26 @@ pub(super) fn has_farther(row: &PgRow) -> Result<bool> {
 
 /// Whether the database answers, and this node may write to it.
 pub(super) async fn ping(shared: &Shared) -> Result<()> {
-    const OPERATION: &str = "ask the database";
     let asked = async {
-        let mut loan = Loan::take(&shared.readers, OPERATION).await?;
+        let mut loan = Loan::take(&shared.readers, PING).await?;
         super::epoch::check(&mut loan, shared.epoch).await?;
-        let takes_writes =
-            sqlx::query_scalar("SELECT NOT (pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean)");
-        if !takes_writes.fetch_one(&mut *loan).await.map_err(failed(OPERATION))? {
-            return Err(StoreError::because(StoreErrorKind::Unavailable, OPERATION, "the database takes no writes"));
+        if takes_writes(&mut loan).await? {
+            return loan.done(PING).await;
         }
-        loan.done(OPERATION).await
+        // A session keeps what it began with, for as long as it lasts. Whether that still holds, a new one knows; the old one is dropped.
+        drop(loan);
+        if takes_writes(&mut connect(shared, PING).await?).await? {
+            return Ok(());
+        }
+        Err(StoreError::because(StoreErrorKind::Unavailable, PING, "the database takes no writes"))
     };
-    let late = |_| StoreError::because(StoreErrorKind::Unavailable, OPERATION, "the database does not answer");
+    let late = |_| StoreError::because(StoreErrorKind::Unavailable, PING, "the database does not answer");
     tokio::time::timeout(Duration::from_millis(limits::DATABASE_ACQUIRE_MS), asked).await.map_err(late)?
+}
+
+async fn takes_writes(connection: &mut PgConnection) -> Result<bool> {
+    const SQL: &str = "SELECT NOT (pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean)";
+    sqlx::query_scalar(SQL).fetch_one(connection).await.map_err(failed(PING))
 }
 
 /// A resource from its row, whose columns begin at a place.

@@ -4,10 +4,9 @@ use super::super::session::Lock;
 use super::{Fixture, Postgres, Schema};
 use crate::base::id::Key;
 use crate::scim::schema::Registry;
-use crate::store::tests::fixture::{USER, unit};
+use crate::store::tests::fixture::{USER, titled, unit, with_titles};
 use crate::store::tests::{key, user};
 use crate::store::{Query, Start, Store, StoreErrorKind};
-use serde_json::Value;
 use sqlx::Connection;
 use std::cell::Cell;
 use std::sync::Arc;
@@ -15,16 +14,6 @@ use std::time::Duration;
 use uuid::Uuid;
 
 const USERS: usize = 1_200;
-
-fn titled(number: usize, title: &str) -> Value {
-    let mut document = user(&format!("u{number}"));
-    document["title"] = title.into();
-    document
-}
-
-fn with_titles() -> Arc<Registry> {
-    Arc::new(Registry::builtin().with_indexed("User", "title"))
-}
 
 fn key_of(id: &str) -> Key {
     key(USER, id)

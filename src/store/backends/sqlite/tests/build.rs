@@ -5,21 +5,10 @@ use super::super::build::Progress;
 use super::*;
 use crate::scim::filter;
 use crate::store::sql::catalogue::Table;
-use crate::store::tests::fixture::Found;
+use crate::store::tests::fixture::{Found, titled, with_titles};
 use crate::store::{Detail, Query};
-use serde_json::Value;
 
 const USERS: usize = 1_200;
-
-fn titled(number: usize, title: &str) -> Value {
-    let mut document = user(&format!("u{number}"));
-    document["title"] = title.into();
-    document
-}
-
-fn with_titles() -> Arc<Registry> {
-    Arc::new(Registry::builtin().with_indexed("User", "title"))
-}
 
 /// A database of users, each with a title, that was never asked to index titles.
 async fn filled(folder: &TempDir) -> Fixture {
