@@ -46,8 +46,8 @@ pub(super) struct Arguments {
     /// Write a create event for each resource that is created
     #[arg(long)]
     announce: bool,
-    /// Check everything that can be checked, and write no resource. It keeps some 30 bytes in memory for each id and each
-    /// value of a unique attribute: about 600 MB for 10 million users
+    /// Check everything that can be checked, and write no resource. It keeps some 30 bytes in memory for each resource, for its id and
+    /// for each value of a unique attribute: about 900 MB for 10 million users
     #[arg(long)]
     dry_run: bool,
     /// Give resources without an id a new one. Begun again, such an import makes them once more, unless a unique attribute forbids it

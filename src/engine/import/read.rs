@@ -125,14 +125,14 @@ fn get<'a>(object: &'a Object, name: &str) -> Option<&'a Value> {
     object.get(name).or_else(|| object.iter().find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value))
 }
 
-/// An id that a request can name afterwards; `bulkId` is none (7643-3.1-04).
+/// An id that a request can name afterwards; `bulkId` is none (7643-3.1-04), and `.search` is what a query is sent to (7644-3.4.3-01).
 fn identifier(id: &str) -> Result<ResourceId> {
     if id.is_empty() || id.len() > limits::RESOURCE_ID_BYTES || id.chars().any(char::is_control) {
         let most = limits::RESOURCE_ID_BYTES;
         return Err(Error::invalid_value(format!("Attribute 'id' must have 1 to {most} bytes and no control characters.")));
     }
-    if matches!(id, "." | "..") || id.eq_ignore_ascii_case("bulkId") {
-        return Err(Error::invalid_value("Attribute 'id' must not be 'bulkId', '.' or '..'."));
+    if matches!(id, "." | ".." | ".search") || id.eq_ignore_ascii_case("bulkId") {
+        return Err(Error::invalid_value("Attribute 'id' must not be 'bulkId', '.search', '.' or '..'."));
     }
     Ok(ResourceId::parse(id))
 }

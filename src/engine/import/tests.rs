@@ -189,6 +189,20 @@ async fn what_is_there_with_other_content_is_skipped_or_replaced_with_its_event(
     assert_eq!(told, [(crate::event::Kind::Put, 2), (crate::event::Kind::Put, 2)]);
 }
 
+/// 7643-3.1-04 7644-3.4.3-01
+#[tokio::test]
+async fn ids_that_no_request_could_name_are_refused() {
+    let fixture = Fixture::new("memory");
+    let long = "x".repeat(limits::RESOURCE_ID_BYTES + 1);
+    let ids = ["", ".", "..", ".search", "bulkId", "BULKID", "a\u{7}", &long];
+    let lines = texts(&ids.map(|id| user(id, "ann")));
+    let (imported, refused) = import(&engine(&fixture.backend, false), &lines, 10, Terms::default()).await;
+    assert_eq!((imported.tally, refused.len()), (tally(0, 0, ids.len() as u64), ids.len()));
+    for (_, kind, detail) in refused {
+        assert!(kind == ErrorKind::InvalidValue && detail.starts_with("Attribute 'id' must "), "{detail}");
+    }
+}
+
 #[tokio::test]
 async fn secrets_in_clear_are_hashed_and_hashes_come_and_go_as_they_are() {
     let fixture = Fixture::new("memory");
@@ -261,6 +275,21 @@ async fn a_rehearsal_tells_what_would_be_and_writes_nothing() {
     for rehearse in [true, false] {
         let (imported, refused) = import(&engine, &lines, 3, Terms { rehearse, ..Terms::default() }).await;
         assert_eq!((imported.tally, refused.len(), refused[0].0), (tally(2, 0, 1), 1, 2), "{rehearse}");
+    }
+    // What stands twice.
+    let lines =
+        texts(&[user("7", "fay"), user("7", "fay"), user("7", "gil"), group("h", "h", &["1", "3"]), group("h", "h", &["3", "1"])]);
+    for (on_conflict, third) in [
+        (OnConflict::Refuse, Tally { refused: 1, ..Tally::default() }),
+        (OnConflict::Skip, Tally { skipped: 1, ..Tally::default() }),
+        (OnConflict::Replace, Tally { replaced: 1, ..Tally::default() }),
+    ] {
+        let expected = Tally { created: 2, present: 2, ..third };
+        let rehearsed = import(&engine, &lines, 5, Terms { rehearse: true, on_conflict, ..Terms::default() }).await.0;
+        let other = Fixture::new("memory");
+        let terms = Terms { on_conflict, ..Terms::default() };
+        let imported = import(&self::engine(&other.backend, false), &lines, 5, terms).await.0;
+        assert_eq!((rehearsed.tally, imported.tally), (expected, expected), "{on_conflict:?}");
     }
     assert_eq!(export(&engine, false).await.len(), 3);
 }
