@@ -421,7 +421,11 @@ async fn serve(
     let listener = TcpListener::bind((host, port)).map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
     let running = gateway.start(&format!("http://{address}")).await.map_err(failed)?;
-    let shutdown = shutdown_signal().map_err(refused)?;
+    let asked = asked_to_stop().map_err(refused)?;
+    let shutdown = async {
+        asked.await;
+        tracing::info!("shutting down");
+    };
     say(&format!("Carillon listens on http://{address}{base_path}/"));
     let ended = |source: io::Error| match source.downcast::<SetBack>() {
         Ok(source) => StartError::SetBack { source },
@@ -434,7 +438,7 @@ async fn serve(
 }
 
 /// Ends at the first SIGTERM or SIGINT; both are listened for from now on.
-fn shutdown_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+pub(crate) fn asked_to_stop() -> io::Result<impl Future<Output = ()> + Send + 'static> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {
@@ -442,7 +446,6 @@ fn shutdown_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!("shutting down");
     })
 }
 

@@ -7,6 +7,7 @@ use crate::config::{Settings, Shown, Source};
 use crate::delivery::{Authorization, Configured, Receiving};
 use crate::event::Mode;
 use crate::scim::schema::{Registry, ResourceType};
+use crate::store::backends;
 use crate::store::index::Indexes;
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -160,6 +161,8 @@ fn warnings(settings: &Settings, shown: &[Shown]) -> Vec<String> {
         warnings.push("SET_SIGNING_SECRET: it can be guessed: use random characters".into());
     }
     warnings.extend(shown.iter().filter(|shown| FILES_OF_SECRETS.contains(&shown.variable)).filter_map(readable_by_others));
+    let about_database = store.database_url.as_ref().and_then(|url| backends::examine(store.backend, url).ok());
+    warnings.extend(about_database.into_iter().flatten().map(|warning| format!("DATABASE_URL: {warning}")));
     if store.backend == "memory" {
         warnings.push("STORE is memory: everything is gone when the server stops".into());
     }

@@ -5,7 +5,7 @@ use super::effective::Source;
 use super::reader::Reader;
 use crate::base::limits;
 use crate::base::secret::Secret;
-use crate::store::backends::BACKENDS;
+use crate::store::backends::{self, BACKENDS};
 use std::path::PathBuf;
 use url::Url;
 
@@ -38,6 +38,11 @@ pub(super) fn store(reader: &mut Reader) -> Store {
     if folder.is_some() && data_path.is_some() {
         reader.problem("DATABASE_URL and DATA_PATH both say where the data is: expected one of them".into());
     }
+    if let Some(Err(problems)) = database_url.as_ref().map(|url| backends::examine(backend, url)) {
+        for problem in problems {
+            reader.problem(format!("{}: {problem}", said_by(reader)));
+        }
+    }
     let data_path = folder.or(data_path).unwrap_or_else(|| Store::default().data_path);
     Store { backend, data_path, database_url, views }
 }
@@ -46,31 +51,19 @@ pub(super) fn store(reader: &mut Reader) -> Store {
 fn named(reader: &mut Reader) -> Option<Database> {
     let address = super::keys::secret(reader, "DATABASE_URL")?;
     let named = database(address.expose());
-    let problem = match &named {
-        None => Some(
-            "expected sqlite:<folder>/carillon.db or postgresql://<user>:<password>@<host>/<database> (no other database is built yet)",
-        ),
-        Some(Database::Server(url)) if !has_known_mode(url) => {
-            Some("sslmode: expected disable, allow, prefer, require, verify-ca or verify-full")
-        }
-        Some(_) => None,
-    };
-    if let Some(problem) = problem {
-        let said = match reader.source("DATABASE_URL") {
-            Source::Named(file) => file,
-            _ => "DATABASE_URL (store.database_url)",
-        };
-        reader.problem(format!("{said}: {problem}"));
+    if named.is_none() {
+        let expected = "expected sqlite:<folder>/carillon.db or postgresql://<user>:<password>@<host>/<database> (no other database is built yet)";
+        reader.problem(format!("{}: {expected}", said_by(reader)));
     }
     named
 }
 
-/// Whether an address says nothing of how the way to the database is protected, or something that is known.
-fn has_known_mode(url: &Secret) -> bool {
-    const MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
-    let Ok(url) = Url::parse(url.expose()) else { return true };
-    let mut modes = url.query_pairs().filter(|(name, _)| matches!(&**name, "sslmode" | "ssl-mode"));
-    modes.all(|(_, mode)| MODES.contains(&&*mode.to_ascii_lowercase()))
+/// The setting that says where the database is.
+fn said_by(reader: &Reader) -> &'static str {
+    match reader.source("DATABASE_URL") {
+        Source::Named(file) => file,
+        _ => "DATABASE_URL (store.database_url)",
+    }
 }
 
 /// The names of the views over users and groups: two different ones that need no quotes in SQL.

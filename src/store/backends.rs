@@ -52,12 +52,21 @@ pub struct Opening {
 pub struct Descriptor {
     /// How it is chosen.
     pub name: &'static str,
+    /// What the address of a database lets one say before anybody goes there: what may be regretted, or all that is in the way. Neither
+    /// shows the address, which may hold a password.
+    pub examine: fn(&Secret) -> std::result::Result<Vec<String>, Vec<String>>,
     /// Opens it.
     pub open: fn(Opening) -> BoxFuture<'static, Result<Backend>>,
 }
 
 /// Every backend.
 pub const BACKENDS: &[Descriptor] = &[sqlite::DESCRIPTOR, postgres::DESCRIPTOR, memory::DESCRIPTOR];
+
+/// What [`Descriptor::examine`] of this backend says.
+pub fn examine(name: &str, address: &Secret) -> std::result::Result<Vec<String>, Vec<String>> {
+    let descriptor = BACKENDS.iter().find(|descriptor| descriptor.name == name);
+    descriptor.map_or_else(|| Ok(Vec::new()), |descriptor| (descriptor.examine)(address))
+}
 
 /// Opens the backend of this name. The error says what is in the way, for the operator.
 pub async fn open(name: &str, opening: Opening) -> Result<Backend> {

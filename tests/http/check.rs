@@ -73,6 +73,15 @@ fn it_warns_of_what_is_risky() {
     ] {
         assert_eq!(warnings.matches(word).count(), 1, "{word}: {warnings}");
     }
+    let far = "postgresql://u:hunter2@db.example/x?sslmode=require&charset=utf8";
+    let far = Settings::default().store("sqlite").folder(folder.path()).with("STORE", "postgres").with("DATABASE_URL", far);
+    let far = text(&far.arguments(&["check"]).run_to_its_end().stdout);
+    for warning in
+        ["DATABASE_URL: the parameter \"charset\" has no effect\n", "DATABASE_URL: the way to the database is encrypted, but"]
+    {
+        assert_eq!(far.matches(warning).count(), 1, "{warning}: {far}");
+    }
+    assert!(!far.contains("hunter2"), "{far}");
     let safe = Settings::default().folder(folder.path()).with("PUBLIC_URL", "https://scim.example.com").arguments(&["check"]);
     let safe = text(&safe.run_to_its_end().stdout);
     assert!(safe.ends_with("No warnings\n"), "{safe}");

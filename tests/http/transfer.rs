@@ -94,30 +94,41 @@ impl Created for std::path::PathBuf {
 }
 
 #[tokio::test]
-async fn an_import_that_is_killed_is_simply_begun_again() {
+async fn an_import_that_is_stopped_is_simply_begun_again() {
     const LINES: usize = 6_000;
-    let folder = tempfile::tempdir().expect("a temporary folder");
     let all: String = (0..LINES).map(line).collect();
-    std::fs::write(folder.path().join("all.jsonl"), &all).expect("written");
-    let mut child = carillon(folder.path(), &["import"]).stdin(Stdio::piped()).spawn().expect("it starts");
-    let mut input = child.stdin.take().expect("its input");
-    // It never sees the end.
-    input.write_all(&all.as_bytes()[..all.len() / 2]).expect("it reads");
-    let database = folder.path().join("data").join("carillon.db");
-    let count = || async {
-        let connection = rusqlite::Connection::open_with_flags(&database, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
-        let count: i64 = connection.query_row("SELECT count(*) FROM resource", [], |row| row.get(0)).ok()?;
-        (count > 0).then_some(count)
-    };
-    until("something is committed", PATIENCE, count).await;
-    child.kill().expect("it is killed");
-    child.wait().expect("it has ended");
-    drop(input);
-    let there = u64::try_from(count().await.expect("what it committed")).expect("a number");
-    let lines = LINES as u64;
-    assert!(there < lines);
-    let again = run(folder.path(), &["import", "all.jsonl"]);
-    assert_eq!(told(&again), (Some(0), vec![counted(lines - there, there, 0)]));
+    for signal in ["-KILL", "-INT", "-TERM"] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("all.jsonl"), &all).expect("written");
+        let mut child = carillon(folder.path(), &["import"]).stdin(Stdio::piped()).spawn().expect("it starts");
+        let mut input = child.stdin.take().expect("its input");
+        // It never sees the end.
+        input.write_all(&all.as_bytes()[..all.len() / 2]).expect("it reads");
+        let database = folder.path().join("data").join("carillon.db");
+        let count = || async {
+            let connection = rusqlite::Connection::open_with_flags(&database, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
+            let count: i64 = connection.query_row("SELECT count(*) FROM resource", [], |row| row.get(0)).ok()?;
+            (count > 0).then_some(count)
+        };
+        until("something is committed", PATIENCE, count).await;
+        let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill runs");
+        assert!(sent.success(), "kill {signal}: {sent}");
+        let (status, said) = told(&child.wait_with_output().expect("it has ended"));
+        drop(input);
+        if signal == "-KILL" {
+            assert_eq!((status, said.len()), (None, 0));
+        } else {
+            let asked =
+                ["Carillon cannot go on: it was asked to stop", "What was created stays; begin again and it is passed over"];
+            assert_eq!((status, &said[1..]), (Some(1), &asked.map(str::to_owned)[..]), "{said:?}");
+            assert!(said[0].ends_with(" created, 0 present, 0 replaced, 0 skipped, 0 refused"), "{said:?}");
+        }
+        let there = u64::try_from(count().await.expect("what it committed")).expect("a number");
+        let lines = LINES as u64;
+        assert!(there < lines);
+        let again = run(folder.path(), &["import", "all.jsonl"]);
+        assert_eq!(told(&again), (Some(0), vec![counted(lines - there, there, 0)]), "{signal}");
+    }
 }
 
 #[test]
@@ -188,7 +199,8 @@ fn a_database_of_the_reference_is_taken_over() {
     assert_eq!(lines[0]["meta"]["created"], "2021-05-05T05:05:05.000Z");
     assert_eq!(lines[2]["members"][1], json!({"value": "2", "type": "User", "$ref": "/Users/2"}));
     let missing = told(&run(folder.path(), &["import", "--from", "sqlite:scim.db", "--groups-table", "Teams"]));
-    assert!(missing.0 == Some(1) && missing.1.iter().any(|line| line.contains("there is no table Teams")), "{missing:?}");
+    let reason = "--from or IMPORT_FROM: there is no table Teams: --users-table and --groups-table name others";
+    assert_eq!(missing, (Some(2), vec!["Carillon cannot import:".to_owned(), reason.to_owned()]));
     let other = told(&run(folder.path(), &["import", "--from", "mysql://u:hunter2@db/scim"]));
     assert!(other.0 == Some(2) && !other.1.iter().any(|line| line.contains("hunter2")), "{other:?}");
 }

@@ -7,6 +7,7 @@ mod tests;
 
 use super::offline::{self, Opened, Place, Progress};
 use super::serve::{CANNOT_START, secret};
+use crate::app;
 use crate::base::id::Tenant;
 use crate::base::limits;
 use crate::base::secret::Secret;
@@ -15,9 +16,11 @@ use crate::http;
 use crate::scim::error::Error;
 use crate::store::backends::Purpose;
 use clap::{Args, ValueEnum};
+use futures_util::future::{Either, select};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -93,6 +96,11 @@ impl Arguments {
         }
     }
 
+    fn tables(&self, opened: &Opened) -> tables::Tables {
+        let [users, groups] = opened.tables.clone();
+        [("User", self.users_table.clone().unwrap_or(users)), ("Group", self.groups_table.clone().unwrap_or(groups))]
+    }
+
     fn line_bytes(&self) -> usize {
         self.max_line_mib * 1024 * 1024
     }
@@ -114,44 +122,46 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             }
         },
     };
-    let source = match &arguments.from {
-        None => None,
-        Some(url) => match tables::Source::parse(url) {
-            Ok(source) => Some(source),
-            Err(problem) => {
-                eprintln!("Carillon cannot import:\n--from: {problem}");
-                return ExitCode::from(CANNOT_START);
-            }
-        },
+    let source = match arguments.from.as_ref().map(tables::Source::parse).transpose() {
+        Ok(source) => source,
+        Err(problem) => return refused(&problem),
     };
     let opened = match offline::open(&arguments.place, Purpose::Write) {
         Ok(opened) => opened,
         Err(code) => return code,
     };
+    let source = match source.map(|source| opened.runtime.block_on(source.open(arguments.tables(&opened)))).transpose() {
+        Ok(source) => source,
+        Err(problem) => return refused(&problem),
+    };
     let (feed, batches) = mpsc::channel(limits::IMPORT_BATCHES_WAITING);
     let read = Arc::new(AtomicU64::new(0));
     let length = file.as_ref().and_then(|file| file.metadata().ok()).filter(std::fs::Metadata::is_file).map(|about| about.len());
     let mut told = Told { progress: Progress::new(length, true), read: Arc::clone(&read), tally: Tally::default() };
-    start(&opened, arguments, (file, source), feed, read);
-    let imported = opened.runtime.block_on(opened.engine.import(Tenant(0), batches, arguments.terms(), &mut told));
-    let imported = imported.map_err(|failure| failure.to_string());
+    start(&opened, arguments.line_bytes(), (file, source), feed, read);
+    let imported = opened.runtime.block_on(async {
+        let stop = app::asked_to_stop().map_err(|error| error.to_string())?;
+        let import = pin!(opened.engine.import(Tenant(0), batches, arguments.terms(), &mut told));
+        match select(import, pin!(stop)).await {
+            Either::Left((imported, _)) => imported.map_err(|failure| failure.to_string()),
+            // What is being committed is committed or not, as a whole.
+            Either::Right(_) => Err("it was asked to stop".to_owned()),
+        }
+    });
     // The store is closed before anything is said of what is in it.
     drop(opened);
     told.finish(imported, arguments)
 }
 
+fn refused(problem: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("Carillon cannot import:\n{}: {problem}", tables::FROM);
+    ExitCode::from(CANNOT_START)
+}
+
 /// Starts to read, beside what works on it.
-fn start(opened: &Opened, arguments: &Arguments, from: (Option<File>, Option<tables::Source>), feed: Feed, read: Arc<AtomicU64>) {
-    let most = arguments.line_bytes();
+fn start(opened: &Opened, most: usize, from: (Option<File>, Option<tables::Opened>), feed: Feed, read: Arc<AtomicU64>) {
     match from {
-        (_, Some(source)) => {
-            let [users, groups] = opened.tables.clone();
-            let tables = [
-                ("User", arguments.users_table.clone().unwrap_or(users)),
-                ("Group", arguments.groups_table.clone().unwrap_or(groups)),
-            ];
-            opened.runtime.spawn(source.read(tables, most, feed));
-        }
+        (_, Some(source)) => drop(opened.runtime.spawn(source.read(most, feed))),
         (Some(file), None) => spawn_lines(file, most, feed, read),
         (None, None) => spawn_lines(io::stdin(), most, feed, read),
     }

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How such a database is named.
+pub(super) const FROM: &str = "--from or IMPORT_FROM";
 /// The column of documents; where there is none of this name it is the second one.
 const DETAILS: &str = "details";
 
@@ -24,7 +26,7 @@ pub(super) enum Source {
 }
 
 /// The name of a resource type, and of its table.
-type Tables = [(&'static str, String); 2];
+pub(super) type Tables = [(&'static str, String); 2];
 
 impl Source {
     /// Reads an address. What it says of a problem holds nothing of the address, which may hold a password.
@@ -44,19 +46,42 @@ impl Source {
         Ok(Self::Postgres(Box::new(options)))
     }
 
+    /// Opens it, and looks for both tables.
+    pub(super) async fn open(self, tables: Tables) -> Result<Opened> {
+        match self {
+            Self::Sqlite(path) => sqlite(&path, tables),
+            Self::Postgres(options) => postgres(&options, tables).await,
+        }
+    }
+}
+
+/// A table, and the statement that reads it.
+pub(super) struct Table {
+    kind: Arc<str>,
+    name: Arc<str>,
+    select: String,
+}
+
+/// A database whose tables are there, as they are at one time.
+pub(super) enum Opened {
+    Sqlite(rusqlite::Connection, Vec<Table>),
+    Postgres(Box<PgConnection>, Vec<Table>),
+}
+
+impl Opened {
     /// Reads all rows of both tables, users first.
-    pub(super) async fn read(self, tables: Tables, most: usize, feed: Feed) {
+    pub(super) async fn read(self, most: usize, feed: Feed) {
         let read = match self {
-            Self::Sqlite(path) => {
+            Self::Sqlite(connection, tables) => {
                 let feed = feed.clone();
-                let work = move || sqlite(&path, tables, most, feed);
+                let work = move || read_sqlite(&connection, tables, most, feed);
                 tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(Error::other(error)))
             }
-            Self::Postgres(options) => postgres(&options, tables, most, &feed).await,
+            Self::Postgres(connection, tables) => read_postgres(*connection, tables, most, &feed).await,
         };
         if let Err(error) = read {
             // Who is not there any more needs no reason.
-            let _ = feed.send(Err(Error::other(format!("--from: {error}")))).await;
+            let _ = feed.send(Err(Error::other(format!("{FROM}: {error}")))).await;
         }
     }
 }
@@ -100,25 +125,31 @@ fn missing(table: &str) -> Error {
     Error::other(format!("there is no table {table}: --users-table and --groups-table name others"))
 }
 
-fn sqlite(path: &Path, tables: Tables, most: usize, feed: Feed) -> Result<()> {
+fn sqlite(path: &Path, tables: Tables) -> Result<Opened> {
     let connection =
         rusqlite::Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(Error::other)?;
     connection.busy_timeout(Duration::from_millis(limits::DATABASE_BUSY_MS)).map_err(Error::other)?;
-    // Both tables as they are at one time.
-    let transaction = connection.unchecked_transaction().map_err(Error::other)?;
-    let mut batches = Batches::new(feed);
+    connection.execute_batch("BEGIN").map_err(Error::other)?;
+    let mut found = Vec::new();
     for (kind, name) in tables {
-        let mut about = transaction.prepare("SELECT name FROM pragma_table_info(?1)").map_err(Error::other)?;
+        let mut about = connection.prepare("SELECT name FROM pragma_table_info(?1)").map_err(Error::other)?;
         let names = about.query_map([&name], |row| row.get::<_, String>(0)).and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>);
         let names = names.map_err(Error::other)?;
         if names.is_empty() {
             return Err(missing(&name));
         }
         let (id, details) = columns(&name, &names)?;
-        let sql = format!("SELECT CAST({id} AS TEXT), {details} FROM {}", quoted(&name));
-        let mut statement = transaction.prepare(&sql).map_err(Error::other)?;
-        let mut rows = statement.query([]).map_err(Error::other)?;
-        let (kind, table, mut number): (Arc<str>, Arc<str>, u64) = (kind.into(), name.into(), 0);
+        let select = format!("SELECT CAST({id} AS TEXT), {details} FROM {}", quoted(&name));
+        found.push(Table { kind: kind.into(), name: name.into(), select });
+    }
+    Ok(Opened::Sqlite(connection, found))
+}
+
+fn read_sqlite(connection: &rusqlite::Connection, tables: Vec<Table>, most: usize, feed: Feed) -> Result<()> {
+    let mut batches = Batches::new(feed);
+    for Table { kind, name, select } in tables {
+        let mut statement = connection.prepare(&select).map_err(Error::other)?;
+        let (mut rows, mut number) = (statement.query([]).map_err(Error::other)?, 0);
         while let Some(row) = rows.next().map_err(Error::other)? {
             number += 1;
             let id = row.get_ref(0).map_err(Error::other)?;
@@ -127,7 +158,7 @@ fn sqlite(path: &Path, tables: Tables, most: usize, feed: Feed) -> Result<()> {
                 ValueRef::Text(text) | ValueRef::Blob(text) => Some(text.to_vec()),
                 _ => None,
             };
-            if !batches.push_blocking(record(&kind, &table, number, id, text, most)) {
+            if !batches.push_blocking(record(&kind, &name, number, id, text, most)) {
                 return Ok(());
             }
         }
@@ -136,24 +167,31 @@ fn sqlite(path: &Path, tables: Tables, most: usize, feed: Feed) -> Result<()> {
     Ok(())
 }
 
-async fn postgres(options: &PgConnectOptions, tables: Tables, most: usize, feed: &Feed) -> Result<()> {
+async fn postgres(options: &PgConnectOptions, tables: Tables) -> Result<Opened> {
     // The text of an error of the driver names no password.
     let connecting = tokio::time::timeout(Duration::from_millis(limits::DATABASE_CONNECT_MS), options.connect());
     let connected = connecting.await.map_err(|_| Error::other("the database does not answer"))?;
     let mut connection = connected.map_err(Error::other)?;
     let begun = sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").execute(&mut connection).await;
     begun.map_err(Error::other)?;
-    let mut batches = Batches::new(feed.clone());
+    let mut found = Vec::new();
     for (kind, name) in tables {
-        let sql = select(&mut connection, &name).await?;
-        let (kind, table, mut number): (Arc<str>, Arc<str>, u64) = (kind.into(), name.into(), 0);
-        let mut rows = sqlx::query(AssertSqlSafe(sql)).fetch(&mut connection);
+        let select = select(&mut connection, &name).await?;
+        found.push(Table { kind: kind.into(), name: name.into(), select });
+    }
+    Ok(Opened::Postgres(Box::new(connection), found))
+}
+
+async fn read_postgres(mut connection: PgConnection, tables: Vec<Table>, most: usize, feed: &Feed) -> Result<()> {
+    let mut batches = Batches::new(feed.clone());
+    for Table { kind, name, select } in tables {
+        let (mut rows, mut number) = (sqlx::query(AssertSqlSafe(select)).fetch(&mut connection), 0);
         while let Some(row) = rows.next().await {
             number += 1;
             let row: PgRow = row.map_err(Error::other)?;
             let id: Option<String> = row.try_get(0).map_err(Error::other)?;
             let text: Option<String> = row.try_get(1).map_err(Error::other)?;
-            let record = record(&kind, &table, number, id, text.map(String::into_bytes), most);
+            let record = record(&kind, &name, number, id, text.map(String::into_bytes), most);
             if let Some(batch) = batches.add(record)
                 && feed.send(Ok(batch)).await.is_err()
             {

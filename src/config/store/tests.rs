@@ -80,9 +80,23 @@ fn what_is_wrong_with_files_of_secrets_is_listed_and_nothing_of_them_is_shown() 
 }
 
 #[test]
-fn how_the_way_to_the_database_is_protected_is_checked_with_everything_else() {
-    let with = |mode: &str| explained(&[("DATABASE_URL", &format!("{URL}?sslmode={mode}")), ("PORT", "x")]).expect_err("wrong").0;
-    let expected = "DATABASE_URL (store.database_url): sslmode: expected disable, allow, prefer, require, verify-ca or verify-full";
-    assert!(with("bogus").iter().any(|problem| problem == expected), "{:?}", with("bogus"));
-    assert_eq!((with("bogus").len(), with("Verify-Full").len(), with("allow").len()), (2, 1, 1));
+fn what_the_address_of_the_database_says_is_checked_with_everything_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let empty = written(folder.path(), "empty.pem", "no certificate\n");
+    let with =
+        |parameters: &str| explained(&[("DATABASE_URL", &format!("{URL}?{parameters}")), ("PORT", "x")]).expect_err("wrong").0;
+    let said = |problem: &str| format!("DATABASE_URL (store.database_url): {problem}");
+    let mode = said("sslmode: expected disable, allow, prefer, require, verify-ca or verify-full");
+    let missing = said("sslrootcert: expected a file that can be read: No such file or directory (os error 2)");
+    let none = said("sslrootcert: expected a file of certificates in PEM");
+    for (parameters, expected) in [
+        ("sslmode=Verify-Full", vec![]),
+        ("ssl-mode=allow", vec![]),
+        ("sslmode=bogus&sslrootcert=/nowhere/x", vec![mode, missing]),
+        (&*format!("sslrootcert={empty}"), vec![none]),
+    ] {
+        let found = with(parameters);
+        assert_eq!(found.iter().filter(|problem| problem.starts_with("DATABASE_URL")).cloned().collect::<Vec<_>>(), expected);
+        assert_eq!(found.len(), expected.len() + 1, "{found:?}");
+    }
 }

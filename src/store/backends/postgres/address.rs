@@ -2,8 +2,9 @@
 
 use super::open::refused;
 use crate::base::limits;
+use crate::base::secret::Secret;
 use crate::store::backends::Opening;
-use crate::store::{Result, StoreError};
+use crate::store::{self, StoreError};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{CertificateError, Error as TlsError};
@@ -35,29 +36,46 @@ const PARAMETERS: &[&str] = &[
     "application_name",
     "options",
 ];
-/// Those of them that name a file with certificates of authorities.
+/// Those of them that say how the way to the database is protected.
+const MODE: &[&str] = &["sslmode", "ssl-mode"];
+const MODES: &[&str] = &["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+/// Those that name a file with certificates of authorities.
 const AUTHORITIES: &[&str] = &["sslrootcert", "ssl-root-cert", "ssl-ca"];
 /// Those that name a file with what this program shows of itself.
 const OWN_FILES: &[&str] = &["sslcert", "ssl-cert", "sslkey", "ssl-key"];
 
-/// How the database is reached. What is in the way never shows the address, which may hold a password.
-pub(super) fn options(opening: &Opening) -> Result<PgConnectOptions> {
+/// What [`Descriptor::examine`](crate::store::backends::Descriptor) says of an address of this kind.
+pub(super) fn examine(address: &Secret) -> Result<Vec<String>, Vec<String>> {
+    read(address).map(|(_, warnings)| warnings)
+}
+
+/// How the database is reached.
+pub(super) fn options(opening: &Opening) -> store::Result<PgConnectOptions> {
     let address = opening.database_url.as_ref().ok_or_else(|| refused(OPERATION, "DATABASE_URL is not set"))?;
-    let mut url = Url::parse(address.expose()).map_err(|error| refused(OPERATION, error.to_string()))?;
+    let (options, warnings) = read(address).map_err(|problems| refused(OPERATION, problems.join("; ")))?;
+    for warning in warnings {
+        tracing::warn!("DATABASE_URL: {warning}");
+    }
+    Ok(options.statement_cache_capacity(limits::PREPARED_STATEMENTS).disable_statement_logging())
+}
+
+/// What an address says, and what may be regretted about it; or all that is in the way. Neither shows the address.
+fn read(address: &Secret) -> Result<(PgConnectOptions, Vec<String>), Vec<String>> {
+    let mut url = Url::parse(address.expose()).map_err(|error| vec![error.to_string()])?;
     let is_known = |name: &str| PARAMETERS.contains(&name) || name.starts_with("options[");
     let (known, unknown): (Vec<_>, Vec<_>) = url.query_pairs().into_owned().partition(|(name, _)| is_known(name));
-    for (parameter, _) in unknown {
-        tracing::warn!(parameter, "a parameter of DATABASE_URL has no effect");
-    }
-    for (parameter, path) in &known {
-        check_file(parameter, path)?;
+    let mut warnings: Vec<String> =
+        unknown.into_iter().map(|(parameter, _)| format!("the parameter {parameter:?} has no effect")).collect();
+    let problems: Vec<String> = known.iter().filter_map(|(parameter, value)| check(parameter, value).err()).collect();
+    if !problems.is_empty() {
+        return Err(problems);
     }
     let has_authorities = known.iter().any(|(name, _)| AUTHORITIES.contains(&&**name));
     url.set_query(None);
     if !known.is_empty() {
         url.query_pairs_mut().extend_pairs(known);
     }
-    let options = PgConnectOptions::from_str(url.as_str()).map_err(|error| refused(OPERATION, error.to_string()))?;
+    let options = PgConnectOptions::from_str(url.as_str()).map_err(|error| vec![error.to_string()])?;
     let options = if options.get_application_name().is_none() { options.application_name("carillon") } else { options };
     let host = options.get_host();
     // A certificate says an address without the brackets that a URL needs.
@@ -66,10 +84,10 @@ pub(super) fn options(opening: &Opening) -> Result<PgConnectOptions> {
         None => options,
     };
     let options = protected(options, has_authorities);
-    if let Some(danger) = danger(&options) {
-        tracing::warn!("DATABASE_URL: {danger}; sslmode=verify-full protects it, with sslrootcert where the authority is your own");
-    }
-    Ok(options.statement_cache_capacity(limits::PREPARED_STATEMENTS).disable_statement_logging())
+    let danger = danger(&options)
+        .map(|danger| format!("{danger}; sslmode=verify-full protects it, with sslrootcert where the authority is your own"));
+    warnings.extend(danger);
+    Ok((options, warnings))
 }
 
 /// The modes as PostgreSQL's own library reads them, where the driver's reading protects less.
@@ -82,17 +100,22 @@ fn protected(options: PgConnectOptions, has_authorities: bool) -> PgConnectOptio
     }
 }
 
-/// Certificates that are not there would be found missing at every try to connect; a file without any would count for nothing.
-fn check_file(parameter: &str, path: &str) -> Result<()> {
+/// What is wrong with a parameter. Certificates that are not there would be found missing at every try to connect, and a file without
+/// any would count for nothing.
+fn check(parameter: &str, value: &str) -> Result<(), String> {
+    if MODE.contains(&parameter) {
+        let is_known = MODES.contains(&&*value.to_ascii_lowercase());
+        let problem = "sslmode: expected disable, allow, prefer, require, verify-ca or verify-full";
+        return if is_known { Ok(()) } else { Err(problem.into()) };
+    }
     let has_authorities = AUTHORITIES.contains(&parameter);
     if !has_authorities && !OWN_FILES.contains(&parameter) {
         return Ok(());
     }
-    let text = std::fs::read(path)
-        .map_err(|error| refused(OPERATION, format!("{parameter}: expected a file that can be read: {error}")))?;
+    let text = std::fs::read(value).map_err(|error| format!("{parameter}: expected a file that can be read: {error}"))?;
     let mut certificates = CertificateDer::pem_slice_iter(&text).peekable();
     if has_authorities && (certificates.peek().is_none() || certificates.any(|certificate| certificate.is_err())) {
-        return Err(refused(OPERATION, format!("{parameter}: expected a file of certificates in PEM")));
+        return Err(format!("{parameter}: expected a file of certificates in PEM"));
     }
     Ok(())
 }

@@ -55,6 +55,7 @@ use writer::Writer;
 /// The row of the table.
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "postgres",
+    examine: address::examine,
     open: |opening| {
         async move {
             let store = Arc::new(Postgres::open(opening).await?);
