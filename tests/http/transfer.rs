@@ -190,7 +190,7 @@ fn a_database_of_the_reference_is_taken_over() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     reference(&folder.path().join("scim.db"));
     let imported = run(folder.path(), &["import", "--from", "sqlite:///scim.db"]);
-    let refused = "row 3 of Users: 400 invalidSyntax: The row has no document.";
+    let refused = "row 3 of Users (id \"3\"): 400 invalidSyntax: The row has no document.";
     assert_eq!(told(&imported), (Some(1), vec![refused.to_owned(), counted(3, 0, 1)]));
     let exported = text(&run(folder.path(), &["export"]).stdout);
     let lines: Vec<Value> = exported.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();

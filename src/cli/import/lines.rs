@@ -53,7 +53,7 @@ impl Text {
         } else {
             Ok(self.bytes)
         };
-        Record { origin: Origin { table: None, number: line }, known: None, text }
+        Record { origin: Origin { table: None, number: line, id: None }, known: None, text }
     }
 }
 

@@ -103,7 +103,7 @@ fn record(kind: &Arc<str>, table: &Arc<str>, number: u64, id: Option<String>, te
         }
         Some(text) => Ok(text),
     };
-    let origin = Origin { table: Some(Arc::clone(table)), number };
+    let origin = Origin { table: Some(Arc::clone(table)), number, id: id.as_deref().map(Into::into) };
     // A row without an id is refused for its empty one.
     Record { origin, known: Some(Known { kind: Arc::clone(kind), id: id.unwrap_or_default() }), text }
 }

@@ -27,14 +27,17 @@ pub struct Origin {
     pub table: Option<Arc<str>>,
     /// The line or the row, from 1.
     pub number: u64,
+    /// What the table calls the row: its id.
+    pub id: Option<Arc<str>>,
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.table {
-            None => write!(formatter, "line {}", self.number),
-            Some(table) => write!(formatter, "row {} of {table}", self.number),
+            None => write!(formatter, "line {}", self.number)?,
+            Some(table) => write!(formatter, "row {} of {table}", self.number)?,
         }
+        self.id.as_ref().map_or(Ok(()), |id| write!(formatter, " (id {id:?})"))
     }
 }
 

@@ -47,7 +47,11 @@ async fn import(engine: &Arc<Engine>, lines: &[String], batch: usize, terms: Ter
     let (feed, batches) = mpsc::channel(limits::IMPORT_BATCHES_WAITING);
     let records: Vec<Record> = (1..)
         .zip(lines)
-        .map(|(number, line)| Record { origin: Origin { table: None, number }, known: None, text: Ok(line.clone().into_bytes()) })
+        .map(|(number, line)| Record {
+            origin: Origin { table: None, number, id: None },
+            known: None,
+            text: Ok(line.clone().into_bytes()),
+        })
         .collect();
     let feeding = tokio::spawn(async move {
         let mut records = records.into_iter();
