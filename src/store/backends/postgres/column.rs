@@ -22,7 +22,15 @@ pub(super) fn failed(operation: &'static str) -> impl Fn(sqlx::Error) -> StoreEr
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => StoreErrorKind::Corrupt,
             _ => StoreErrorKind::Unavailable,
         };
-        StoreError::because(kind, operation, error)
+        StoreError::because(kind, operation, said(error))
+    }
+}
+
+/// What the database says, without where in its own source it says so.
+fn said(error: sqlx::Error) -> Box<dyn std::error::Error + Send + Sync> {
+    match error.as_database_error() {
+        Some(failure) => format!("{} (SQLSTATE {})", failure.message(), failure.code().unwrap_or_default()).into(),
+        None => error.into(),
     }
 }
 
@@ -31,8 +39,8 @@ pub(super) fn write_failed(operation: &'static str) -> impl Fn(sqlx::Error) -> S
     move |error| {
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         match code.as_deref() {
-            Some("55P03") => StoreError::because(StoreErrorKind::Unavailable, HELD, error),
-            Some("57014") => StoreError::because(StoreErrorKind::Unavailable, operation, error),
+            Some("55P03") => StoreError::because(StoreErrorKind::Unavailable, HELD, said(error)),
+            Some("57014") => StoreError::because(StoreErrorKind::Unavailable, operation, said(error)),
             _ => failed(operation)(error),
         }
     }

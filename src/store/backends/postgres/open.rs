@@ -48,7 +48,9 @@ pub(super) async fn open(opening: Opening) -> Result<Shared> {
         let place = options
             .get_socket()
             .map_or_else(|| format!("{}:{}", options.get_host(), options.get_port()), |socket| socket.display().to_string());
-        StoreError::because(error.kind.clone(), "open the database", format!("{place}: {error}"))
+        let StoreError { kind, operation, source, .. } = error;
+        let problem = source.map_or_else(|| place.clone(), |source| format!("{place}: {source}"));
+        StoreError::because(kind, operation, problem)
     };
     let mut connection = reach(&options, is_read).await.map_err(about)?;
     let schema = check(&mut connection).await.map_err(about)?;
