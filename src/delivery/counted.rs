@@ -2,12 +2,13 @@
 
 use crate::base::clock::Timestamp;
 use crate::base::id::{EventId, StreamId, Tenant};
-use crate::store::ledger::{DeadLetters, Life, PlaceSet, Reading, Record, RecordChange, Resolution, Trim};
+use crate::store::ledger::{DeadLetters, Lease, Life, PlaceSet, Reading, Record, RecordChange, Resolution, Survey, Trim};
 use crate::store::{Ledger, Place, Result};
 use async_trait::async_trait;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::watch;
 
 #[derive(Debug)]
@@ -19,11 +20,50 @@ pub(super) struct Counted {
     of: Mutex<HashMap<StreamId, usize>>,
     /// What another node trims in the moment before this one does.
     trimmed: Mutex<Option<Trim>>,
+    /// How many other nodes there are.
+    others: watch::Sender<u64>,
+    /// Leases that this node holds, and those that it has given to others.
+    own: Mutex<BTreeSet<String>>,
+    given: Mutex<BTreeSet<String>>,
+    /// How often leases were claimed.
+    claims: AtomicUsize,
+    /// Whoever has it lets nothing be resolved.
+    resolving: tokio::sync::Mutex<()>,
 }
 
 impl Counted {
     pub(super) fn new(kept: &Arc<dyn Ledger>) -> Arc<Self> {
-        Arc::new(Self { kept: Arc::clone(kept), resolved: AtomicUsize::new(0), of: Mutex::default(), trimmed: Mutex::default() })
+        Arc::new(Self {
+            kept: Arc::clone(kept),
+            resolved: AtomicUsize::new(0),
+            of: Mutex::default(),
+            trimmed: Mutex::default(),
+            others: watch::Sender::default(),
+            own: Mutex::default(),
+            given: Mutex::default(),
+            claims: AtomicUsize::new(0),
+            resolving: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// There are so many other nodes now; they take what this one gives back.
+    pub(super) fn beside(&self, others: u64) {
+        self.others.send_replace(others);
+    }
+
+    /// How often leases were claimed so far.
+    pub(super) fn claims(&self) -> usize {
+        self.claims.load(Ordering::Relaxed)
+    }
+
+    /// The leases that this node has given to others.
+    pub(super) fn given(&self) -> BTreeSet<String> {
+        self.given.lock().expect("the leases").clone()
+    }
+
+    /// Lets nothing be resolved until what is returned is dropped.
+    pub(super) async fn hold(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.resolving.lock().await
     }
 
     /// Another node trims the log just before this one does, once.
@@ -99,7 +139,35 @@ impl Ledger for Counted {
         self.kept.secret(name, fresh).await
     }
 
+    async fn survey(&self, _: &str, names: &[String]) -> Result<Survey> {
+        let (own, rest): (Vec<_>, Vec<_>) = {
+            let own = self.own.lock().expect("the leases");
+            names.iter().cloned().partition(|name| own.contains(name))
+        };
+        let given = self.given();
+        let free = rest.into_iter().filter(|name| !given.contains(name)).collect();
+        let others = usize::try_from(*self.others.borrow()).expect("a number");
+        Ok(Survey { others, own, free })
+    }
+
+    async fn claim(&self, owner: &str, names: &[String], length: Duration) -> Result<Vec<Lease>> {
+        self.claims.fetch_add(1, Ordering::Relaxed);
+        self.own.lock().expect("the leases").extend(names.iter().cloned());
+        self.kept.claim(owner, names, length).await
+    }
+
+    fn leases_changed(&self) -> Option<watch::Receiver<u64>> {
+        Some(self.others.subscribe())
+    }
+
+    async fn release(&self, _: &str, names: &[String]) -> Result<()> {
+        self.own.lock().expect("the leases").retain(|name| !names.contains(name));
+        self.given.lock().expect("the leases").extend(names.iter().cloned());
+        Ok(())
+    }
+
     async fn resolve(&self, resolutions: Vec<Resolution>) -> Result<Vec<Result<PlaceSet>>> {
+        let _resolving = self.resolving.lock().await;
         self.kept.resolve(resolutions).await
     }
 

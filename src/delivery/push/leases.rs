@@ -112,14 +112,17 @@ impl Leases {
             let wanted: Vec<StreamId> =
                 streams.borrow_and_update().iter().filter(|(_, stream)| is_pushed(stream)).map(|(id, _)| id.clone()).collect();
             let asked = Instant::now();
-            let patience = match timeout_at(asked + RENEW, self.look(&wanted, persister, &mut looks)).await {
+            let latest = asked + RENEW;
+            let until = if self.held.borrow().is_empty() { latest } else { latest.min(safe_until) };
+            let patience = match timeout_at(until, self.look(&wanted, persister, &mut looks)).await {
                 Ok(Ok(Claimed { held, surplus, is_less })) => {
                     safe_until = asked + LENGTH.saturating_sub(RENEW);
-                    self.hold(held);
+                    // Before it is no longer held: who sees that looks what is to become of it.
                     if let Some(stream) = surplus {
                         self.handing.send_replace(Handing::Ending(stream));
                         handing.mark_unchanged();
                     }
+                    self.hold(held);
                     if is_less { RETRY } else { RENEW }
                 }
                 failed => {

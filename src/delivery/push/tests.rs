@@ -4,6 +4,7 @@ mod changes;
 mod client;
 mod fairness;
 mod faults;
+mod handed;
 mod letters;
 mod limits;
 mod lives;

@@ -8,9 +8,11 @@ use super::support::wait::{PATIENCE, until};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::id::{StreamId, TimeOrderedIds};
 use crate::base::secret::SystemEntropy;
+use crate::delivery::counted::Counted;
 use crate::delivery::persist::Persister;
 use crate::delivery::stream::{Format, Status, Stream};
 use crate::delivery::{Delivery, Parts, Settings};
+use crate::store::Ledger;
 use crate::store::ledger::{DeadLetter, Place};
 use crate::store::tests::fixture::USER;
 use crate::store::tests::{Fixture, key, user};
@@ -78,9 +80,22 @@ impl World {
 
     pub(super) fn on(backend: &str) -> Self {
         let fixture = Fixture::new(backend);
+        let ledger = Arc::clone(&fixture.backend.ledger);
+        Self::over(fixture, ledger)
+    }
+
+    /// One node of several.
+    pub(super) fn beside_others() -> (Self, Arc<Counted>) {
+        let fixture = Fixture::new("memory");
+        let counted = Counted::new(&fixture.backend.ledger);
+        let ledger = Arc::<Counted>::clone(&counted);
+        (Self::over(fixture, ledger), counted)
+    }
+
+    fn over(fixture: Fixture, ledger: Arc<dyn Ledger>) -> Self {
         let clock = Arc::new(Hand(AtomicI64::new(1_000_000)));
         let delivery = Delivery::new(Parts {
-            ledger: Arc::clone(&fixture.backend.ledger),
+            ledger,
             registry: Arc::clone(&fixture.registry),
             clock: Arc::<Hand>::clone(&clock),
             ids: Arc::new(TimeOrderedIds),
