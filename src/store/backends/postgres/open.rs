@@ -252,6 +252,7 @@ async fn catalogue(connection: &mut PgConnection, schema: u32, registry: &Regist
     let catalogue = Catalogue::new(registry, code)?;
     let deadline = Instant::now() + Duration::from_millis(limits::OTHER_NODES_MS);
     let mut turns = interval(Duration::from_millis(limits::INDEX_LOOK_MS));
+    let mut told = None;
     loop {
         turns.tick().await;
         let mut transaction = alone(connection, schema, OPERATION).await?;
@@ -277,7 +278,11 @@ async fn catalogue(connection: &mut PgConnection, schema: u32, registry: &Regist
                 );
                 return Err(refused(OPERATION, problem));
             }
-            Prepared::Wait(path) => tracing::warn!(path, "waiting for the nodes to end that do not keep an index to be unique"),
+            Prepared::Wait(path) if told.as_ref() != Some(&path) => {
+                tracing::warn!(path, "waiting for the nodes to end that do not keep an index to be unique");
+                told = Some(path);
+            }
+            Prepared::Wait(_) => {}
         }
     }
 }
