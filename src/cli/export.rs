@@ -67,7 +67,8 @@ fn kinds(opened: &Opened, names: &[String]) -> Result<Vec<Arc<ResourceType>>, St
         let there: Vec<&str> = registry.types().iter().map(|kind| kind.name.as_str()).collect();
         return Err(format!("--type {}: there are {}", unknown.join(", "), there.join(", ")));
     }
-    let is_wanted = |kind: &&Arc<ResourceType>| names.is_empty() || names.contains(&kind.name);
+    let is_named = |kind: &ResourceType| names.iter().any(|name| name.eq_ignore_ascii_case(&kind.name));
+    let is_wanted = |kind: &&Arc<ResourceType>| names.is_empty() || is_named(kind);
     Ok(registry.types().iter().filter(is_wanted).cloned().collect())
 }
 

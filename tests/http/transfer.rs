@@ -63,7 +63,7 @@ async fn what_a_server_has_moves_to_another_store() {
     assert_eq!(told(&exported), (Some(0), vec!["exported 2".to_owned()]));
     let lines = std::fs::read_to_string(folder.path().join("all.jsonl")).expect("the file");
     assert!(!lines.contains("argon2") && !folder.path().join("all.jsonl.part").exists(), "{lines}");
-    let users = run(folder.path(), &["export", "--type", "User", "--with-secrets"]);
+    let users = run(folder.path(), &["export", "--type", "uSER", "--with-secrets"]);
     assert!(text(&users.stdout).lines().count() == 1 && text(&users.stdout).contains("$argon2id$"));
     assert_eq!(told(&run(folder.path(), &["export", "--type", "Usr"])).1[1], "--type Usr: there are User, Group");
     let other = tempfile::tempdir().expect("a temporary folder");

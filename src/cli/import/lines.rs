@@ -3,16 +3,19 @@
 
 use crate::engine::import::{Origin, Record};
 use crate::scim::error::{Error as ScimError, ErrorKind};
-use std::io::{BufRead as _, BufReader, Error, Read, Result};
+use std::io::{BufRead as _, BufReader, Chain, Cursor, Error, ErrorKind as IoErrorKind, Read, Result};
 
 /// How much is looked at to tell the form, and read at a time, in bytes.
 const BUFFER_BYTES: usize = 256 * 1024;
+/// The byte order mark of UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
 /// Members that a `ListResponse` has and no resource (RFC 7644 §3.4.2).
 const OF_A_LIST: [&str; 3] = ["Resources", "totalResults", "itemsPerPage"];
 
 /// The resources of a text.
 pub(super) struct Lines<R> {
-    input: BufReader<R>,
+    /// What was looked at to tell the form, and what comes behind it.
+    input: BufReader<Chain<Cursor<Vec<u8>>, R>>,
     form: Option<Form>,
     /// The line that is read, from 1.
     line: u64,
@@ -59,21 +62,30 @@ impl Text {
 
 impl<R: Read> Lines<R> {
     pub(super) fn new(input: R, most: usize) -> Self {
+        let input = Cursor::default().chain(input);
         Self { input: BufReader::with_capacity(BUFFER_BYTES, input), form: None, line: 1, most }
     }
 
-    /// Looks at the beginning, as far as one reading brings it.
+    /// Looks at the beginning, however it arrives, until it tells the form.
     fn begin(&mut self) -> Result<Form> {
-        let start = self.input.fill_buf()?;
-        let mark = usize::from(start.starts_with(b"\xef\xbb\xbf")) * 3;
-        let blank = start[mark..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-        let rest = &start[mark + blank..];
-        let form = match rest.first() {
-            Some(b'[') => Form::Elements(Scan::new(1)),
-            Some(b'{') if is_list(rest) => Form::Elements(Scan::new(2)),
-            _ => Form::Lines,
+        let (head, rest) = self.input.get_mut().get_mut();
+        let (mut start, mut part) = (Vec::new(), vec![0; BUFFER_BYTES]);
+        let form = loop {
+            let count = match rest.read(&mut part) {
+                Err(error) if error.kind() == IoErrorKind::Interrupted => continue,
+                read => read?,
+            };
+            start.extend_from_slice(&part[..count]);
+            match form_of(&start) {
+                Some(form) => break form,
+                None if count == 0 || start.len() >= BUFFER_BYTES => break Form::Lines,
+                None => {}
+            }
         };
-        self.input.consume(mark);
+        if start.starts_with(MARK) {
+            start.drain(..MARK.len());
+        }
+        *head = Cursor::new(start);
         Ok(form)
     }
 
@@ -167,19 +179,32 @@ impl<R: Read> Iterator for Lines<R> {
     }
 }
 
-/// Whether an object begins as a `ListResponse` does.
-fn is_list(text: &[u8]) -> bool {
+/// The form of a text that begins so; `None` when more of it has to be seen.
+fn form_of(start: &[u8]) -> Option<Form> {
+    if start.len() < MARK.len() && MARK.starts_with(start) {
+        return None;
+    }
+    let text = start.strip_prefix(MARK).unwrap_or(start).trim_ascii_start();
+    Some(match text.first()? {
+        b'[' => Form::Elements(Scan::new(1)),
+        b'{' if is_list(text)? => Form::Elements(Scan::new(2)),
+        _ => Form::Lines,
+    })
+}
+
+/// Whether an object begins as a `ListResponse` does; `None` when more of it has to be seen.
+fn is_list(text: &[u8]) -> Option<bool> {
     let mut scan = Scan::new(2);
     for byte in text {
         scan.step(*byte);
         if scan.depth == 1 && *byte == b':' && OF_A_LIST.iter().any(|name| scan.last.eq_ignore_ascii_case(name.as_bytes())) {
-            return true;
+            return Some(true);
         }
         if scan.depth == 0 {
-            return false;
+            return Some(false);
         }
     }
-    false
+    None
 }
 
 /// What a byte is for the list of resources.

@@ -37,7 +37,7 @@ fn lines_are_counted_and_blank_ones_are_passed_over() {
     let long = "x".repeat(41);
     let text = format!("\u{feff}{{\"a\":1}}\r\n\n  \n{{bad\n{long}\n{{\"b\":\"[\"}}");
     let expected = shown(&[(1, r#"{"a":1}"#), (4, "{bad"), (5, &format!("{:?}", ErrorKind::TooLarge)), (6, r#"{"b":"["}"#)]);
-    for at_once in [3, 7, 1000] {
+    for at_once in [1, 2, 7, 1000] {
         assert_eq!(read(&text, at_once), expected, "{at_once} at a time");
     }
     assert_eq!(read("", 9), []);
@@ -60,13 +60,16 @@ fn a_list_response_is_its_resources() {
     let text = r#"{"schemas":["urn:x"],"totalResults":2,"Resources":[{"a":{"Resources":[1]}},
 {"b":2}],"startIndex":1,"z":[3]}"#;
     let expected = shown(&[(1, r#"{"a":{"Resources":[1]}}"#), (2, r#"{"b":2}"#)]);
-    for at_once in [60, 1000] {
+    for at_once in [1, 7, 30, 1000] {
         assert_eq!(read(text, at_once), expected, "{at_once} at a time");
     }
     assert_eq!(read(r#"{"totalResults":0}"#, 99), []);
     // A resource is none, whatever it holds.
     let one = r#"{"a":{"Resources":[1]},"b":"Resources"}"#;
-    assert_eq!(read(one, 1000), shown(&[(1, one)]));
+    for at_once in [1, 9, 1000] {
+        assert_eq!(read(one, at_once), shown(&[(1, one)]), "{at_once} at a time");
+        assert_eq!(read(&format!("\n \n[{one}]"), at_once), shown(&[(3, one)]), "{at_once} at a time");
+    }
 }
 
 #[test]
