@@ -33,7 +33,7 @@ pub(super) struct Planned {
 
 impl Planned {
     /// Whether there is nothing to commit, as long as the resource stays as it was read.
-    fn changes_nothing(&self) -> bool {
+    pub(super) fn changes_nothing(&self) -> bool {
         matches!(self.change.effect, Effect::Keep) && self.change.members.is_empty()
     }
 }
@@ -170,7 +170,7 @@ impl Engine {
     }
 
     /// Commits a unit of one change.
-    async fn commit(&self, at: Timestamp, txn: &str, change: Change) -> Result<Outcome, StoreError> {
+    pub(super) async fn commit(&self, at: Timestamp, txn: &str, change: Change) -> Result<Outcome, StoreError> {
         let Committed { mut outcomes } = self.store.commit(Unit { at, txn: txn.to_owned(), changes: vec![change] }).await?;
         Ok(outcomes.pop().unwrap_or_default())
     }

@@ -4,12 +4,13 @@ use super::super::Engine;
 use super::read::Prepared;
 use super::rehearse::Rehearsal;
 use super::{Origin, Terms};
+use crate::base::id::ResourceId;
 use crate::base::limits;
 use crate::scim::error::Error;
 use crate::scim::resource::MemberChange;
 use crate::store::{Change, Effect, Guard, Result, StoreError, StoreErrorKind, Unit};
 use futures_util::{StreamExt as _, stream};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// What became of a resource.
@@ -51,15 +52,18 @@ impl Run {
             return rehearsal.batch(self, items).await;
         }
         let at_once = self.engine.hasher.most_at_once();
-        let mut hashed = stream::iter(items).map(|item| self.with_hashes(item)).buffered(at_once);
-        let (mut fates, mut ready) = (Vec::new(), Vec::new());
-        while let Some(item) = hashed.next().await {
-            match item? {
-                Ok(prepared) => ready.push(prepared),
-                Err(fate) => fates.push(fate),
+        let mut fates = Vec::with_capacity(items.len());
+        for items in distinct(items, |item| item.as_ref().ok().map(|prepared| &prepared.key.id)) {
+            let mut hashed = stream::iter(items).map(|item| self.with_hashes(item)).buffered(at_once);
+            let mut ready = Vec::new();
+            while let Some(item) = hashed.next().await {
+                match item? {
+                    Ok(prepared) => ready.push(prepared),
+                    Err(fate) => fates.push(fate),
+                }
             }
+            fates.extend(self.commit(ready, Members::Known).await?);
         }
-        fates.extend(self.commit(ready, Members::Known).await?);
         Ok(fates)
     }
 
@@ -72,7 +76,7 @@ impl Run {
         };
         if let Some(stored) = self.engine.found(&prepared).await? {
             let origin = prepared.origin.clone();
-            return Ok(Err((origin, self.met(prepared, Some(stored)).await?)));
+            return Ok(Err((origin, self.met(prepared, Some(stored), Members::Known).await?)));
         }
         let changes = std::mem::take(&mut prepared.secrets);
         Ok(match self.engine.hasher.apply(prepared.document.secrets.as_deref(), changes).await {
@@ -84,23 +88,36 @@ impl Run {
         })
     }
 
-    /// Creates resources, in order.
-    pub(super) async fn commit(&self, items: Vec<Prepared>, members: Members) -> Result<Vec<(Origin, Fate)>> {
+    /// The same, as many at a time as a batch has.
+    pub(super) async fn commit_all(&self, items: Vec<Prepared>, members: Members) -> Result<Vec<(Origin, Fate)>> {
+        let mut fates = Vec::with_capacity(items.len());
+        for items in distinct(items, |prepared| Some(&prepared.key.id)) {
+            let mut items = items.into_iter().peekable();
+            while items.peek().is_some() {
+                let batch = items.by_ref().take(limits::IMPORT_BATCH_RESOURCES).collect();
+                fates.extend(self.commit(batch, members).await?);
+            }
+        }
+        Ok(fates)
+    }
+
+    /// Creates resources, in order. None of them has the id of another one.
+    async fn commit(&self, items: Vec<Prepared>, members: Members) -> Result<Vec<(Origin, Fate)>> {
         let tried = self.create(items, members).await?;
         let judged = stream::iter(tried).map(|(prepared, result)| async move {
             let origin = prepared.origin.clone();
-            Ok((origin, self.judge(prepared, result).await?))
+            Ok((origin, self.judge(prepared, result, members).await?))
         });
         let judged: Vec<Result<(Origin, Fate)>> = judged.buffered(limits::IMPORT_LOOKUPS).collect().await;
         judged.into_iter().collect()
     }
 
-    async fn judge(&self, prepared: Prepared, result: Result<()>) -> Result<Fate> {
+    async fn judge(&self, prepared: Prepared, result: Result<()>, members: Members) -> Result<Fate> {
         let Err(error) = result else { return Ok(Fate::Created) };
         match error.kind {
             StoreErrorKind::Uniqueness { ref path } if path == "id" => {
                 let stored = self.engine.found(&prepared).await?;
-                self.met(prepared, stored).await
+                self.met(prepared, stored, members).await
             }
             StoreErrorKind::UnknownMembers(ids) => Ok(Fate::Waits(Box::new(prepared), ids)),
             _ => Ok(Fate::Refused(error.answer())),
@@ -117,7 +134,9 @@ impl Run {
             let units = left.iter().map(|prepared| self.unit(prepared, members)).collect();
             let mut results = store.commit_in_order(units, None).await;
             // What was not tried for the sake of this one is tried again.
-            let broke_off = (results.len() < left.len()).then(|| results.pop()).flatten();
+            let is_stale = |result: &Result<_>| matches!(result, Err(error) if error.kind == StoreErrorKind::Stale);
+            let is_cut = results.len() < left.len() || results.last().is_some_and(is_stale);
+            let broke_off = is_cut.then(|| results.pop()).flatten();
             for result in results {
                 let Some(prepared) = left.pop_front() else { break };
                 tried.push((prepared, settled(result)?));
@@ -150,6 +169,22 @@ impl Run {
         };
         Unit { at: self.engine.clock.now(), txn: self.engine.txn(), changes: vec![change] }
     }
+}
+
+/// Cuts before what has the id of something since the last cut: what comes again meets what came before, as it then is.
+fn distinct<T>(items: Vec<T>, id: impl Fn(&T) -> Option<&ResourceId>) -> Vec<Vec<T>> {
+    let (mut parts, mut ids) = (vec![Vec::new()], BTreeSet::new());
+    for item in items {
+        if id(&item).is_some_and(|id| ids.contains(id)) {
+            ids.clear();
+            parts.push(Vec::new());
+        }
+        ids.extend(id(&item).cloned());
+        if let Some(part) = parts.last_mut() {
+            part.push(item);
+        }
+    }
+    parts
 }
 
 /// What a unit came to; an error of the store as a whole ends the import.

@@ -1,17 +1,17 @@
 //! What is there already under the id of what is imported: the same, or something else.
 
-use super::super::Engine;
 use super::super::export::SECRETS;
 use super::super::plan::{Planned, contended, document_of};
 use super::super::write::{Action, Write};
+use super::super::{Engine, failure_of};
 use super::OnConflict;
-use super::commit::{Fate, Run};
+use super::commit::{Fate, Members, Run};
 use super::read::{Prepared, body};
 use crate::base::limits;
 use crate::event::Kind;
 use crate::scim::Object;
 use crate::scim::error::{Error, ErrorKind, Result};
-use crate::store::{Detail, Document, Effect, StoreError, Stored};
+use crate::store::{Detail, Document, Effect, StoreError, StoreErrorKind, Stored};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ impl Engine {
 
 impl Run {
     /// What becomes of a resource whose id is taken.
-    pub(super) async fn met(&self, prepared: Prepared, stored: Option<Stored>) -> Result<Fate, StoreError> {
+    pub(super) async fn met(&self, prepared: Prepared, stored: Option<Stored>, members: Members) -> Result<Fate, StoreError> {
         let Some(stored) = stored else {
             let problem = "Another resource has this 'id', one of another type or one that has just been deleted.";
             return Ok(Fate::Refused(Error::new(ErrorKind::Uniqueness, problem)));
@@ -40,8 +40,9 @@ impl Run {
         match self.terms.on_conflict {
             OnConflict::Skip => Ok(Fate::Skipped),
             OnConflict::Replace if self.terms.rehearse => Ok(Fate::Replaced),
-            OnConflict::Replace => Ok(match self.engine.replace_with(&prepared).await {
-                Ok(()) => Fate::Replaced,
+            OnConflict::Replace => Ok(match self.engine.replace_with(&prepared, members).await {
+                Ok(unknown) if unknown.is_empty() => Fate::Replaced,
+                Ok(unknown) => Fate::Waits(Box::new(prepared), unknown),
                 Err(error) => Fate::Refused(error),
             }),
             OnConflict::Refuse => {
@@ -79,8 +80,8 @@ fn object(text: &[u8]) -> Object {
 
 impl Engine {
     /// Replaces what is there as by a PUT, with the hashed secrets that the file brings. It tells of it by its events, as every step of a
-    /// version that receivers know of (I1).
-    async fn replace_with(&self, prepared: &Prepared) -> Result<()> {
+    /// version that receivers know of (I1). Returns the ids of members for whose sake it is not replaced, because they name nothing yet.
+    async fn replace_with(&self, prepared: &Prepared, members: Members) -> Result<Vec<String>> {
         let mut value = body(prepared.text.as_deref().unwrap_or_default())?;
         if let Some(object) = value.as_object_mut() {
             object.shift_remove(SECRETS);
@@ -94,8 +95,15 @@ impl Engine {
             if let Some(hashed) = prepared.document.secrets.as_deref().filter(|_| prepared.secrets.is_empty()) {
                 self.take_hashes(&mut planned, hashed).await?;
             }
-            if self.settle(planned, &txn).await?.is_some() {
-                return Ok(());
+            if planned.changes_nothing() {
+                return Ok(Vec::new());
+            }
+            planned.change.known_members_only = members == Members::Known;
+            match self.commit(planned.at, &txn, planned.change).await {
+                Ok(_) => return Ok(Vec::new()),
+                Err(StoreError { kind: StoreErrorKind::UnknownMembers(ids), .. }) => return Ok(ids),
+                Err(error) if error.kind == StoreErrorKind::Stale => {}
+                Err(error) => return Err(failure_of(&error, &prepared.key.id)),
             }
         }
         Err(contended())

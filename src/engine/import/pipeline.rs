@@ -1,7 +1,7 @@
 //! The way of an import: batches are read on all cores, committed in order, and what became of them is told.
 
 use super::super::Engine;
-use super::commit::{Fate, Item, Members, Run};
+use super::commit::{Fate, Item, Run};
 use super::read::Prepared;
 use super::rehearse::Rehearsal;
 use super::waiting::Waiting;
@@ -170,19 +170,4 @@ impl Book<'_> {
 /// What is said of a group whose members are not there.
 pub(super) fn unknown(ids: Vec<String>) -> Error {
     StoreError::new(StoreErrorKind::UnknownMembers(ids), "find the members").answer()
-}
-
-impl Run {
-    /// Commits these as [`Run::commit`] does, a batch at a time.
-    pub(super) async fn commit_all(&self, items: Vec<Prepared>, members: Members) -> Fates {
-        let mut fates = Vec::with_capacity(items.len());
-        let mut items = items.into_iter();
-        loop {
-            let batch: Vec<Prepared> = items.by_ref().take(limits::IMPORT_BATCH_RESOURCES).collect();
-            if batch.is_empty() {
-                return Ok(fates);
-            }
-            fates.extend(self.commit(batch, members).await?);
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! An import that writes nothing: what it would come to, as far as that can be known.
 
 use super::super::{Engine, secrets};
-use super::commit::{Fate, Item, Run};
+use super::commit::{Fate, Item, Members, Run};
 use super::pipeline::Claim;
 use super::read::Prepared;
 use super::{OnConflict, Origin, Terms};
@@ -111,7 +111,7 @@ impl Rehearsal {
 async fn second_look(run: &Run, prepared: Prepared) -> Result<Fate> {
     let engine = &run.engine;
     if let Some(stored) = engine.found(&prepared).await? {
-        return run.met(prepared, Some(stored)).await;
+        return run.met(prepared, Some(stored), Members::Any).await;
     }
     match taken(engine, &prepared).await? {
         Some(path) => {

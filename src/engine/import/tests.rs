@@ -193,6 +193,57 @@ async fn what_is_there_with_other_content_is_skipped_or_replaced_with_its_event(
     assert_eq!(told, [(crate::event::Kind::Put, 2), (crate::event::Kind::Put, 2)]);
 }
 
+/// However the lines fall into batches, and though groups wait for their members.
+#[tokio::test]
+async fn of_one_id_what_comes_first_is_met_by_what_comes_later() {
+    let mut secret = user("s", "sue");
+    secret["password"] = "t1meMachine".into();
+    let mut secret_later = secret.clone();
+    secret_later["title"] = "Dr".into();
+    let (first, last) = (group("g", "first", &["u"]), group("g", "last", &["u"]));
+    let users = ["a", "b", "c", "d"].map(|name| user("1", name));
+    let lines = [&users[..], &[secret.clone(), secret, secret_later, first, last, user("u", "uma")]].concat();
+    let lines = texts(&lines);
+    for (on_conflict, counted, expected) in [
+        (OnConflict::Replace, Tally { replaced: 5, ..tally(4, 1, 0) }, ["d", "Dr", "last"]),
+        (OnConflict::Skip, Tally { skipped: 5, ..tally(4, 1, 0) }, ["a", "", "first"]),
+        (OnConflict::Refuse, tally(4, 1, 5), ["a", "", "first"]),
+    ] {
+        for (backend, batch, known_members_only) in
+            [("memory", 1, true), ("memory", 3, false), ("memory", 20, true), ("sqlite", 20, false), ("sqlite", 4, true)]
+        {
+            let fixture = Fixture::new(backend);
+            let engine = engine(&fixture.backend, known_members_only);
+            let terms = Terms { on_conflict, ..Terms::default() };
+            let rehearsed = import(&engine, &lines, batch, Terms { rehearse: true, ..terms.clone() }).await.0.tally;
+            let imported = import(&engine, &lines, batch, terms).await.0.tally;
+            assert_eq!((rehearsed, imported), (counted, counted), "{on_conflict:?} {backend} {batch}");
+            let all = comparable(&export(&engine, false).await);
+            let shown = [&all["1"]["userName"], &all["s"]["title"], &all["g"]["displayName"]];
+            assert_eq!(shown.map(|value| value.as_str().unwrap_or_default()), expected, "{on_conflict:?} {backend} {batch}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_is_replaced_may_come_before_its_new_members_too() {
+    for known_members_only in [false, true] {
+        let fixture = Fixture::new("memory");
+        let engine = engine(&fixture.backend, known_members_only);
+        import(&engine, &texts(&[user("1", "ann"), group("g", "all", &["1"])]), 10, Terms::default()).await;
+        let lines = texts(&[group("g", "all", &["1", "2"]), user("2", "bob"), group("h", "none", &["9"])]);
+        let replace = Terms { on_conflict: OnConflict::Replace, ..Terms::default() };
+        let is_refused = u64::from(known_members_only);
+        let expected = Tally { replaced: 1, ..tally(2 - is_refused, 0, is_refused) };
+        assert_eq!(import(&engine, &lines, 1, replace.clone()).await.0.tally, expected, "{known_members_only}");
+        let all = comparable(&export(&engine, false).await);
+        assert_eq!(all["g"]["members"][1], json!({"value": "2", "type": "User", "$ref": "/Users/2"}));
+        let lines = texts(&[group("g", "all", &["1", "8"])]);
+        let expected = if known_members_only { tally(0, 0, 1) } else { Tally { replaced: 1, ..Tally::default() } };
+        assert_eq!(import(&engine, &lines, 10, replace).await.0.tally, expected, "{known_members_only}");
+    }
+}
+
 /// 7643-3.1-04 7644-3.4.3-01
 #[tokio::test]
 async fn ids_that_no_request_could_name_are_refused() {

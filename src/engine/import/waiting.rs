@@ -43,21 +43,25 @@ impl Waiting {
                 |(group, unknown): (Prepared, Vec<String>)| (group.origin, Fate::Refused(super::pipeline::unknown(unknown)));
             return Ok(groups.into_iter().map(refused).collect());
         }
-        run.commit_all(groups.into_iter().map(|(group, _)| group).collect(), Members::Any).await
+        Ok(run.commit_all(groups.into_iter().map(|(group, _)| group).collect(), Members::Any).await?)
     }
 
     /// Everything has come: commits what can be.
     pub(super) async fn finish(mut self, run: &Run, mut enter: impl FnMut(&Origin, Fate)) -> Result<(), Failure> {
         loop {
             let before = self.groups.len();
-            // What contains others often comes before them.
-            let groups: Vec<Prepared> = self.groups.drain(..).rev().map(|(group, _)| group).collect();
+            // What contains others often comes before them. Of one id the first goes first.
+            let mut ids = HashSet::new();
+            let (first, again): (Vec<_>, Vec<_>) = self.groups.drain(..).partition(|(group, _)| ids.insert(group.key.id.clone()));
+            let groups: Vec<Prepared> = first.into_iter().rev().map(|(group, _)| group).collect();
             for (origin, fate) in run.commit_all(groups, Members::Known).await? {
                 match fate {
                     Fate::Waits(group, unknown) => self.groups.push((*group, unknown)),
                     fate => enter(&origin, fate),
                 }
             }
+            self.groups.reverse();
+            self.groups.extend(again);
             if self.groups.is_empty() || self.groups.len() == before {
                 break;
             }
