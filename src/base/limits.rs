@@ -117,8 +117,10 @@ pub const IMPORT_BATCHES_WAITING: usize = 2;
 pub const IMPORT_COMMITS: usize = 2;
 /// Resources that an import looks up at a time.
 pub const IMPORT_LOOKUPS: usize = 16;
-/// Most members of groups that an import keeps in mind until the resources they name have come.
-pub const IMPORT_WAITING_MEMBERS: usize = 1_000_000;
+/// Most memory of groups that an import keeps in mind until the resources they name have come, in bytes.
+pub const IMPORT_WAITING_BYTES: usize = 256 * 1024 * 1024;
+/// What one member of such a group takes of it, in bytes.
+pub const IMPORT_MEMBER_BYTES: usize = 128;
 /// Refusals after which an import ends when nothing else is said.
 pub const IMPORT_REFUSALS: u64 = 100;
 /// Time between two looks of the progress of an import or an export on a terminal, in milliseconds.

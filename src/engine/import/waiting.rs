@@ -13,8 +13,8 @@ use std::collections::HashSet;
 #[derive(Debug)]
 pub(super) struct Waiting {
     groups: Vec<(Prepared, Vec<String>)>,
-    /// How many members they have.
-    members: usize,
+    /// How much memory they take.
+    bytes: usize,
     known_members_only: bool,
 }
 
@@ -22,16 +22,17 @@ type Fates = Vec<(Origin, Fate)>;
 
 impl Waiting {
     pub(super) fn new(known_members_only: bool) -> Self {
-        Self { groups: Vec::new(), members: 0, known_members_only }
+        Self { groups: Vec::new(), bytes: 0, known_members_only }
     }
 
     /// Keeps a group, unless too much is kept already: then it is given back.
     pub(super) fn push(&mut self, group: Prepared, unknown: Vec<String>) -> Option<(Prepared, Vec<String>)> {
-        let members = self.members + group.members.len();
-        if members > limits::IMPORT_WAITING_MEMBERS && !self.groups.is_empty() {
+        let text = group.text.as_ref().map_or(0, |text| text.len());
+        let bytes = self.bytes + group.document.body.len() + text + group.members.len() * limits::IMPORT_MEMBER_BYTES;
+        if bytes > limits::IMPORT_WAITING_BYTES && !self.groups.is_empty() {
             return Some((group, unknown));
         }
-        self.members = members;
+        self.bytes = bytes;
         self.groups.push((group, unknown));
         None
     }
