@@ -191,7 +191,7 @@ impl Window {
 
     /// Whether what is on the page is as large as a page may be. It then ends early, and the client asks for the next one
     /// (RFC 7644 §3.4.2.4 allows fewer results than asked for).
-    fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.bytes >= limits::PAGE_BYTES
     }
 

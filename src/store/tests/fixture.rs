@@ -105,10 +105,16 @@ impl Fixture {
     #[cfg(feature = "servers")]
     pub(crate) async fn on_a_server() -> (Self, Schema) {
         let schema = Schema::new().await;
+        (Self::in_schema(&schema).await, schema)
+    }
+
+    /// A store of what is in a schema.
+    #[cfg(feature = "servers")]
+    pub(crate) async fn in_schema(schema: &Schema) -> Self {
         let backend = schema.backend().await;
         let registry = Arc::clone(&backend.registry);
         let folder = TempDir::new().expect("a temporary folder");
-        (Self { backend, registry, folder, schema: Some(schema.clone()) }, schema)
+        Self { backend, registry, folder, schema: Some(schema.clone()) }
     }
 
     /// The same database, opened again after it was closed.

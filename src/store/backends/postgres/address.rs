@@ -64,6 +64,11 @@ fn read(address: &Secret) -> Result<(PgConnectOptions, Vec<String>), Vec<String>
     let mut url = Url::parse(address.expose()).map_err(|error| vec![error.to_string()])?;
     let is_known = |name: &str| PARAMETERS.contains(&name) || name.starts_with("options[");
     let (known, unknown): (Vec<_>, Vec<_>) = url.query_pairs().into_owned().partition(|(name, _)| is_known(name));
+    // What looks like no name may be what is behind the ? of a password that should have been encoded.
+    let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    if unknown.iter().any(|(name, _)| !is_name(name)) {
+        return Err(vec!["its parameters: expected names of letters, digits, _ and -; a ? in a password is written %3F".into()]);
+    }
     let mut warnings: Vec<String> =
         unknown.into_iter().map(|(parameter, _)| format!("the parameter {parameter:?} has no effect")).collect();
     let problems: Vec<String> = known.iter().filter_map(|(parameter, value)| check(parameter, value).err()).collect();

@@ -360,6 +360,9 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
 }
 
+/// Whoever says nothing for longer is given up: searches go by what was looked at so long ago, and by nothing older.
+const TRUST: Duration = Duration::from_millis(limits::INDEX_TRUST_MS);
+
 fn late() -> StoreError {
     StoreError::because(StoreErrorKind::Unavailable, OPERATION, "the database does not answer")
 }
@@ -378,13 +381,14 @@ async fn tend(shared: &Shared, connection: &mut PgConnection, outage: &mut Outag
         }
         let failed = failed(OPERATION);
         let key = Lock::Builder.key(shared.schema);
-        let is_mine: bool =
-            sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(key).fetch_one(&mut *connection).await.map_err(failed)?;
+        let lock = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(key);
+        let is_mine: bool = timeout(TRUST, lock.fetch_one(&mut *connection)).await.map_err(|_| late())?.map_err(failed)?;
         if !is_mine {
             continue;
         }
         let is_done = build(shared, connection).await;
-        sqlx::query("SELECT pg_advisory_unlock($1)").bind(key).execute(&mut *connection).await.map_err(failed)?;
+        let unlock = sqlx::query("SELECT pg_advisory_unlock($1)").bind(key);
+        timeout(TRUST, unlock.execute(&mut *connection)).await.map_err(|_| late())?.map_err(failed)?;
         match is_done {
             Ok(true) => {}
             Ok(false) if is_waiting => {}
@@ -412,7 +416,7 @@ async fn look(shared: &Shared, connection: &mut PgConnection) -> Result<bool> {
         }
         Ok((configuration, held))
     };
-    let (configuration, held) = timeout(Duration::from_millis(limits::INDEX_TRUST_MS), looked).await.map_err(|_| late())??;
+    let (configuration, held) = timeout(TRUST, looked).await.map_err(|_| late())??;
     shared.catalogue.set_unfinished(epoch::unfinished(&shared.catalogue, &held));
     epoch::looked(shared, began);
     Ok(configuration.epoch == shared.epoch && held.values().any(|index| index.phase != "whole"))
@@ -423,7 +427,7 @@ async fn build(shared: &Shared, connection: &mut PgConnection) -> Result<bool> {
     let begun = Instant::now();
     let (mut told, mut looked) = (begun, begun);
     loop {
-        let Some(progress) = step(connection, shared).await? else { return Ok(false) };
+        let Some(progress) = timeout(TRUST, step(connection, shared)).await.map_err(|_| late())?? else { return Ok(false) };
         if progress.finished {
             look(shared, connection).await?;
             tracing::info!(seconds = begun.elapsed().as_secs(), "the indexes are built");

@@ -16,7 +16,7 @@
 
 use super::Shared;
 use super::column::{corrupt, failed};
-use super::session::{Lock, connect};
+use super::session::{Lock, connect, limit_waits};
 use crate::base::id::TypeCode;
 use crate::base::limits;
 use crate::store::sql::catalogue::{Catalogue, Definition};
@@ -160,7 +160,6 @@ pub(super) async fn writer(shared: &Shared) -> Result<PgConnection> {
     let patience = Duration::from_millis(limits::DATABASE_ACQUIRE_MS);
     let late = |_| StoreError::because(StoreErrorKind::Unavailable, OPERATION, "another node prepares the database");
     tokio::time::timeout(patience, appear(&mut connection, shared.schema, shared.epoch)).await.map_err(late)??;
-    let set = format!("SET lock_timeout = {}", limits::DATABASE_LOCK_MS);
-    sqlx::raw_sql(sqlx::AssertSqlSafe(set)).execute(&mut connection).await.map_err(failed(OPERATION))?;
+    limit_waits(&mut connection).await.map_err(failed(OPERATION))?;
     Ok(connection)
 }

@@ -1,6 +1,7 @@
 //! Writes what units have come to: a statement for each table that changes, however many units there are.
 //!
-//! The order is the same in every transaction, and within a statement that of keys: two nodes do not wait for each other in a circle.
+//! The order is the same in every transaction, and within a statement that of keys, so that two nodes seldom wait for each other in a circle.
+//! Where each takes a unique value that the other one gives up they do: the database ends one of the transactions, which is tried again.
 
 use super::column::{id_bytes, number, tenant_number, write_failed as failed};
 use super::lock::{IndexColumns, columns};

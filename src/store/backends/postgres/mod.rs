@@ -21,6 +21,7 @@ mod pool;
 mod reader;
 mod search;
 mod sequencer;
+mod sequences;
 #[cfg(all(test, feature = "servers"))]
 pub(crate) mod server;
 mod session;

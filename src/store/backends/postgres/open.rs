@@ -8,8 +8,8 @@ use super::past::Past;
 use super::pool::{Doubt, Manager, pool};
 use super::reader::Statements;
 use super::sequencer::Staged;
-use super::session::{self, Lock, settle};
-use super::{Shared, address, epoch, ledger, views};
+use super::session::{self, Lock, limit_waits, settle};
+use super::{Shared, address, epoch, ledger, sequences, views};
 use crate::base::crypto::install_crypto;
 use crate::base::limits;
 use crate::scim::schema::Registry;
@@ -60,11 +60,13 @@ pub(super) async fn open(opening: Opening) -> Result<Shared> {
     };
     let Known { registry, catalogue, epoch } = known(&mut connection, schema, &opening).await.map_err(about)?;
     if opening.purpose == Purpose::Serve {
+        sequences::bring_forward(&mut connection, schema).await.map_err(about)?;
         ledger::bring_back(&mut connection).await.map_err(about)?;
     }
     let (past, record_changes) = Past::new(&mut connection).await.map_err(failed("read how far the log is")).map_err(about)?;
     let past = Arc::new(past);
     settle(&mut connection).await.map_err(failed("open the database")).map_err(about)?;
+    limit_waits(&mut connection).await.map_err(failed("open the database")).map_err(about)?;
     // Who has waited for other nodes has last looked long ago.
     let looked = Instant::now();
     if !is_read {
@@ -278,11 +280,14 @@ async fn catalogue(connection: &mut PgConnection, schema: u32, registry: &Regist
                 );
                 return Err(refused(OPERATION, problem));
             }
-            Prepared::Wait(path) if told.as_ref() != Some(&path) => {
-                tracing::warn!(path, "waiting for the nodes to end that do not keep an index to be unique");
-                told = Some(path);
+            Prepared::Wait(path) => {
+                // Others need the locks meanwhile.
+                transaction.rollback().await.map_err(failed)?;
+                if told.as_ref() != Some(&path) {
+                    tracing::warn!(path, "waiting for the nodes to end that do not keep an index to be unique");
+                    told = Some(path);
+                }
             }
-            Prepared::Wait(_) => {}
         }
     }
 }

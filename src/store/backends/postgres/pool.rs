@@ -11,6 +11,7 @@ use deadpool::Runtime;
 use deadpool::managed::{self, Metrics, Object, QueueMode, RecycleError, RecycleResult};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -53,12 +54,19 @@ pub(super) struct Pooled {
 }
 
 /// How connections are made and kept.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Manager {
     pub(super) options: PgConnectOptions,
     pub(super) doubt: Arc<Doubt>,
     /// What the database must still have; nothing for who only reads, and perhaps from a replica.
     pub(super) past: Option<Arc<Past>>,
+}
+
+impl fmt::Debug for Manager {
+    /// Without the address, which may hold a password (I6).
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Manager").field("doubt", &self.doubt).finish_non_exhaustive()
+    }
 }
 
 /// Connections of one node for one purpose.

@@ -132,21 +132,20 @@ impl Search<'_> {
     /// A page whose places and documents one statement reads; `kind` is the type of the keys.
     async fn placed(&self, statement: impl Fn(How<'_>) -> Statement, kind: Option<Type>) -> Result<Page> {
         let statement = |reach| statement(How { statements: &self.shared.statements, reach });
-        let mut loan = self.borrow(false).await?;
-        let (mut page, has_farther) = self.placed_by(&mut loan, statement(Reach::Near), Reach::Near, kind).await?;
+        let (page, has_farther) = self.placed_by(statement(Reach::Near), Reach::Near, kind).await?;
         if has_farther {
-            (page, _) = self.placed_by(&mut loan, statement(Reach::Whole), Reach::Whole, kind).await?;
+            return Ok(self.placed_by(statement(Reach::Whole), Reach::Whole, kind).await?.0);
         }
-        loan.done(OPERATION).await?;
         Ok(page)
     }
 
     /// The page of a statement, and whether it has to reach farther.
-    async fn placed_by(&self, loan: &mut Loan, statement: Statement, reach: Reach, kind: Option<Type>) -> Result<(Page, bool)> {
+    async fn placed_by(&self, statement: Statement, reach: Reach, kind: Option<Type>) -> Result<(Page, bool)> {
         let (query, failed) = (self.query, failed("read a page"));
         let mut window = Window::of_places(query);
         let mut total = 0;
-        let mut rows = statement.prepare(query).fetch(&mut **loan);
+        let mut loan = self.borrow(false).await?;
+        let mut rows = statement.prepare(query).fetch(&mut *loan);
         let mut has_farther = false;
         while let Some(row) = rows.try_next().await.map_err(failed)? {
             total = row.try_get::<Option<i64>, _>(0).map_err(failed)?.map_or(0, count);
@@ -163,6 +162,11 @@ impl Search<'_> {
             window.push(stored(&row, 2, (query.tenant, query.kind), query.detail)?, key);
         }
         drop(rows);
+        if window.is_full() {
+            loan.leave();
+        } else {
+            loan.done(OPERATION).await?;
+        }
         Ok((window.finish_with(total), has_farther))
     }
 
@@ -202,6 +206,10 @@ impl Search<'_> {
             }
             if is_over || is_end {
                 break;
+            }
+            if !self.is_scan && window.is_full() {
+                loan.leave();
+                return Ok(None);
             }
             if !self.is_scan {
                 return loan.done(OPERATION).await.map(|()| None);

@@ -36,6 +36,12 @@ pub(super) async fn settle(connection: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::raw_sql(SETTINGS.as_str()).execute(connection).await.map(drop)
 }
 
+/// Who writes over this connection waits no longer for a row or a lock that another one holds.
+pub(super) async fn limit_waits(connection: &mut PgConnection) -> sqlx::Result<()> {
+    let set = format!("SET lock_timeout = {}", limits::DATABASE_LOCK_MS);
+    sqlx::raw_sql(AssertSqlSafe(set)).execute(connection).await.map(drop)
+}
+
 /// A connection that holds the lock of an import for as long as it is open. Fails when another one does.
 pub(super) async fn claim_import(options: &PgConnectOptions, schema: u32) -> Result<PgConnection> {
     // However long nothing is heard over it, nobody is to end it.
@@ -85,6 +91,7 @@ impl Lock {
 pub(super) struct Loan {
     lent: Lent,
     is_in_transaction: bool,
+    is_left: bool,
 }
 
 impl Loan {
@@ -96,7 +103,7 @@ impl Loan {
         });
         let mut lent = lent?;
         lent.is_at_work = true;
-        Ok(Self { lent, is_in_transaction: false })
+        Ok(Self { lent, is_in_transaction: false, is_left: false })
     }
 
     /// Borrows one for statements that all see one state, each of them within a time.
@@ -120,11 +127,17 @@ impl Loan {
         self.lent.is_at_work = false;
         Ok(())
     }
+
+    /// Nobody wants what is still on its way: it may be more than a page is allowed to be.
+    pub(super) fn leave(mut self) {
+        self.is_left = true;
+    }
 }
 
 impl Drop for Loan {
     fn drop(&mut self) {
         if self.lent.is_at_work
+            && !self.is_left
             && let Some(pool) = Lent::pool(&self.lent)
         {
             pool.manager().doubt.raise();

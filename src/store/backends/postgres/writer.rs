@@ -153,6 +153,11 @@ async fn take(waiting: &Mutex<mpsc::Receiver<Job>>) -> Option<Vec<Job>> {
     Some(jobs)
 }
 
+/// Whether the database does not answer; somebody who holds a row of it for too long is no sign of that.
+fn is_gone(error: &StoreError) -> bool {
+    error.kind == StoreErrorKind::Unavailable && error.operation != HELD
+}
+
 /// How one batch is committed.
 struct Batch<'a> {
     shared: &'a Shared,
@@ -171,8 +176,14 @@ impl Batch<'_> {
             Ok(outcomes) => jobs.into_iter().zip(outcomes).for_each(|(job, outcome)| job.answer(Ok(outcome))),
             // The database refuses something of it, or somebody holds a row of it, and it does not tell what.
             Err(error) if (is_held || error.kind != StoreErrorKind::Unavailable) && jobs.len() > 1 => {
+                let mut gone = None;
                 for job in jobs {
-                    let outcome = self.persist(connection, std::slice::from_ref(&job), limits::DATABASE_LOCK_ALONE_MS).await;
+                    let outcome = match gone {
+                        Some(operation) => Err(StoreError::new(StoreErrorKind::Unavailable, operation)),
+                        None => self.persist(connection, std::slice::from_ref(&job), limits::DATABASE_LOCK_ALONE_MS).await,
+                    };
+                    // Without a database the others need not find that out one after another.
+                    gone = outcome.as_ref().err().filter(|error| is_gone(error)).map(|error| error.operation);
                     job.answer(outcome.map(|mut outcomes| outcomes.remove(0)));
                 }
             }
@@ -204,7 +215,7 @@ impl Batch<'_> {
                 Err(error) => {
                     // What is left of the transaction ends with the connection.
                     *connection = None;
-                    if error.kind == StoreErrorKind::Unavailable && error.operation != HELD {
+                    if is_gone(&error) {
                         self.shared.doubt();
                     }
                     return Err(error);

@@ -33,6 +33,28 @@ async fn many_nodes_begin_at_once() {
     place.drop().await;
 }
 
+/// I1: a database that was copied without its sequences.
+#[tokio::test]
+async fn sequences_that_are_behind_are_set_forward() {
+    let (store, place) = Fixture::on_a_server().await;
+    store.commit(vec![store.create(key(USER, "a"), &user("a")), store.create(key(USER, "b"), &user("b"))]).await.expect("two");
+    store.commit(vec![store.create(key(USER, "c"), &user("c"))]).await.expect("a third");
+    assert_eq!(store.log().await.len(), 3);
+    drop(store);
+    place.run("UPDATE staged_floor SET number = 1000").await;
+    for sequence in ["staged_number_seq", "lease_epoch", "resolved_revision", "path_code_seq"] {
+        place.run(&format!("ALTER SEQUENCE {sequence} RESTART WITH 1")).await;
+    }
+    let store = Fixture::in_schema(&place).await;
+    store.commit(vec![store.create(key(USER, "d"), &user("d"))]).await.expect("a fourth");
+    assert_eq!(store.log().await.len(), 4);
+    let behind = "SELECT count(*) FROM path WHERE code > (SELECT last_value FROM path_code_seq)";
+    let behind: i64 = sqlx::query_scalar(behind).fetch_one(&mut place.connect().await).await.expect("a number");
+    assert_eq!(behind, 0);
+    drop(store);
+    place.drop().await;
+}
+
 #[tokio::test]
 async fn a_newer_schema_is_refused() {
     let (store, place) = Fixture::on_a_server().await;

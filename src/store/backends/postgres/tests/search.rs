@@ -1,6 +1,8 @@
 //! Searches: the same as those of the store in memory, whatever the filter, the order and the page; and within their limits.
 
+use super::super::session::Loan;
 use super::{Fixture, Postgres, Schema};
+use crate::base::limits;
 use crate::scim::schema::Registry;
 use crate::store::tests::fixture::{EVERYTHING, GROUP, USER, ids_of, unit};
 use crate::store::tests::{group, key, user};
@@ -283,5 +285,32 @@ async fn reads_come_back_when_the_database_does() {
     };
     assert_eq!(tokio::time::timeout(Duration::from_secs(30), found).await.expect("in time"), Some(1));
     drop(store);
+    place.drop().await;
+}
+
+/// What is still on its way when a page is as large as a page may be is nobody's to read.
+#[tokio::test]
+async fn a_page_that_ends_early_leaves_its_connection() {
+    const MIB: usize = 1024 * 1024;
+    async fn session(node: &Postgres) -> i32 {
+        let mut loan = Loan::take(&node.shared.readers, "ask").await.expect("a connection");
+        let session = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *loan).await.expect("a session");
+        loan.done("ask").await.expect("done");
+        session
+    }
+    let (store, place) = Fixture::on_a_server().await;
+    for number in 0..limits::PAGE_BYTES / MIB + 4 {
+        let mut large = user(&format!("u{number:02}"));
+        large["title"] = "x".repeat(MIB).into();
+        store.commit(vec![store.create(key(USER, &format!("{number:02}")), &large)]).await.expect("a large one");
+    }
+    let node = place.node().await;
+    let first = session(&node).await;
+    let few = node.query(&store.query(USER, None, None, Start::Offset(0), 3)).await.expect("a page");
+    assert_eq!((few.resources.len(), session(&node).await), (3, first), "a page that came to its end");
+    let page = node.query(&store.query(USER, None, None, Start::Offset(0), 100)).await.expect("a page");
+    assert!(page.resources.len() < 20 && page.total == Some(20), "{} of {:?}", page.resources.len(), page.total);
+    assert_ne!(session(&node).await, first);
+    drop((store, node));
     place.drop().await;
 }
