@@ -50,9 +50,7 @@ impl Database {
         let folder = tempfile::tempdir().expect("a temporary folder");
         // Whoever runs it has to get there; its own folder is closed.
         allow(folder.path());
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = free.local_addr().expect("an address").port();
-        drop(free);
+        let port = free_port();
         let database = Self { url: format!("postgresql://postgres@127.0.0.1:{port}/postgres"), folder, port };
         database.run("initdb", &["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8"]);
         database
@@ -114,7 +112,20 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        self.control("stop", &["-m", "immediate"]);
+        // One that did not start has nothing to stop.
+        if self.folder.path().join("data/postmaster.pid").exists() {
+            self.control("stop", &["-m", "immediate"]);
+        }
+    }
+}
+
+/// A port that the system gives to nobody by itself: it is still free after a time without a server.
+fn free_port() -> u16 {
+    loop {
+        let port = fastrand::u16(10_000..20_000);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
     }
 }
 
