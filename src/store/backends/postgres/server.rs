@@ -6,6 +6,7 @@ use crate::scim::schema::Registry;
 use crate::store::backends::Opening;
 use crate::store::tests::fixture::opening;
 use crate::store::{Backend, Ledger, Store};
+use sqlx::error::DatabaseError;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::sync::Arc;
@@ -16,6 +17,9 @@ use uuid::Uuid;
 
 /// The longest wait for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The state of a transaction that the server ended because it waited in a circle.
+const DEADLOCK: &str = "40P01";
 
 /// A schema. It is there until [`Schema::drop`].
 #[derive(Clone, Debug)]
@@ -61,8 +65,18 @@ impl Schema {
         Opening { database_url: Some(Secret::new(&*self.address)), ..opening(&folder, registry) }
     }
 
+    /// Removes it. A node that is just ending may still have a statement under way, and the two can wait for each other's
+    /// locks: the server then ends one of them.
     pub(crate) async fn drop(self) {
-        self.run(format!("DROP SCHEMA {} CASCADE", self.name)).await;
+        let sql = format!("DROP SCHEMA {} CASCADE", self.name);
+        let mut connection = self.connect().await;
+        let dropped = async {
+            while let Err(error) = sqlx::raw_sql(AssertSqlSafe(sql.as_str())).execute(&mut connection).await {
+                let code = error.as_database_error().and_then(DatabaseError::code);
+                assert_eq!(code.as_deref(), Some(DEADLOCK), "{error}");
+            }
+        };
+        tokio::time::timeout(PATIENCE, dropped).await.expect("in time");
     }
 
     /// A session in it.
