@@ -401,6 +401,8 @@ pub const PUSH_READ_EVENTS: usize = 256;
 pub const PUSH_DRAIN_MS: u64 = 5_000;
 /// Most push streams that are started at a time.
 pub const PUSH_STARTS: usize = 16;
+/// Time after which a task of the server that failed begins anew, in milliseconds.
+pub const TASK_RESTART_MS: u64 = 1_000;
 /// Time after which a push stream whose task failed is started again, in milliseconds.
 pub const PUSH_RESTART_MS: u64 = 1_000;
 /// Least time between two notes of a stream's cursor that has only passed events of others, in milliseconds.

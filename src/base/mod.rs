@@ -1,4 +1,4 @@
-//! F0: what every floor may use: clock, identifiers, limits, secrets, which cryptography. No protocol, no I/O but the clock and the
+//! F0: what every floor may use: clock, identifiers, limits, secrets, which cryptography, tasks that last. No protocol, no I/O but the clock and the
 //! random source.
 
 pub mod clock;
@@ -8,3 +8,4 @@ pub(crate) mod heard;
 pub mod id;
 pub mod limits;
 pub mod secret;
+pub(crate) mod task;

@@ -2,6 +2,7 @@
 
 use crate::base::id::StreamId;
 use crate::base::limits;
+use crate::base::task::pause;
 use crate::store::ledger::{PlaceSet, Resolution};
 use crate::store::{Ledger, Result, StoreError, StoreErrorKind};
 use std::collections::{BTreeMap, HashMap};
@@ -117,8 +118,7 @@ impl Persister {
             let _ = tokio::time::timeout(patience, self.enough.notified()).await;
             while let Err(error) = self.flush().await {
                 tracing::warn!(operation = error.operation, %error, "what was delivered cannot be kept: it is tried again");
-                let pause = Duration::from_millis(limits::PERSIST_RETRY_MS);
-                let _ = tokio::time::timeout(pause, std::future::pending::<()>()).await;
+                pause(Duration::from_millis(limits::PERSIST_RETRY_MS)).await;
             }
         }
     }

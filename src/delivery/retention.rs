@@ -15,6 +15,7 @@ use super::{Delivery, Settings};
 use crate::base::clock::Timestamp;
 use crate::base::id::{StreamId, Tenant};
 use crate::base::limits;
+use crate::base::task::pause;
 use crate::scim::error::Result;
 use crate::store::ledger::{PlaceSet, RETENTION_LEASE, Resolution, Trim};
 use crate::store::{Place, StoreError, StoreErrorKind};
@@ -173,7 +174,8 @@ impl Keeper<'_> {
             }
             floor = Place(floor.0 + trimmed as u64);
             self.check(&mut followed, floor, looks).await;
-            pause().await;
+            // Writers go first.
+            pause(Duration::from_millis(limits::RETENTION_PAUSE_MS)).await;
         }
         Ok(())
     }
@@ -193,7 +195,8 @@ impl Keeper<'_> {
             if gone < limit {
                 break;
             }
-            pause().await;
+            // Writers go first.
+            pause(Duration::from_millis(limits::RETENTION_PAUSE_MS)).await;
         }
         looks.lettered = Some(Instant::now());
         if removed > 0 {
@@ -395,12 +398,6 @@ impl Keeper<'_> {
         }
         self.keep(vec![resolution(stream, PlaceSet::through(floor))]).await.map(drop)
     }
-}
-
-/// Writers go first.
-async fn pause() {
-    let pause = Duration::from_millis(limits::RETENTION_PAUSE_MS);
-    let _ = tokio::time::timeout(pause, std::future::pending::<()>()).await;
 }
 
 fn resolution(stream: &Stream, places: PlaceSet) -> Resolution {

@@ -2,6 +2,7 @@
 
 use super::{Delivery, StartFailure, UNNAMED, push};
 use crate::base::limits;
+use crate::base::task::lasting;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -77,13 +78,14 @@ impl Delivery {
             tracing::warn!("{UNNAMED}");
         }
         let mut running = Running { delivery: Arc::clone(self), workers: JoinSet::new(), followers: JoinSet::new() };
-        running.follow(|delivery| async move { delivery.tail.follow().await });
-        running.follow(|delivery| async move { delivery.streams.follow().await });
-        running.follow(|delivery| async move { delivery.keys.follow().await });
-        running.follow(|delivery| async move { delivery.persister.follow().await });
-        running.work(|delivery| async move { push::supervise(Arc::clone(&delivery.pushing), delivery.end.stopping()).await });
-        running.work(|delivery| async move { delivery.polls.keep(&delivery.end).await });
-        running.follow(|delivery| async move { delivery.retain().await });
+        running.follow("tail", |delivery| async move { delivery.tail.follow().await });
+        running.follow("streams", |delivery| async move { delivery.streams.follow().await });
+        running.follow("keys", |delivery| async move { delivery.keys.follow().await });
+        running.follow("persister", |delivery| async move { delivery.persister.follow().await });
+        running
+            .work("push", |delivery| async move { push::supervise(Arc::clone(&delivery.pushing), delivery.end.stopping()).await });
+        running.work("polls", |delivery| async move { delivery.polls.keep(&delivery.end).await });
+        running.follow("retention", |delivery| async move { delivery.retain().await });
         Ok(running)
     }
 
@@ -94,12 +96,22 @@ impl Delivery {
 }
 
 impl Running {
-    fn follow<F: Future<Output = ()> + Send + 'static>(&mut self, task: impl FnOnce(Arc<Delivery>) -> F) {
-        self.followers.spawn(task(Arc::clone(&self.delivery)));
+    fn follow<F: Future<Output = ()> + Send + 'static>(
+        &mut self,
+        name: &'static str,
+        task: impl Fn(Arc<Delivery>) -> F + Send + 'static,
+    ) {
+        let delivery = Arc::clone(&self.delivery);
+        self.followers.spawn(lasting(name, move || task(Arc::clone(&delivery))));
     }
 
-    fn work<F: Future<Output = ()> + Send + 'static>(&mut self, task: impl FnOnce(Arc<Delivery>) -> F) {
-        self.workers.spawn(task(Arc::clone(&self.delivery)));
+    fn work<F: Future<Output = ()> + Send + 'static>(
+        &mut self,
+        name: &'static str,
+        task: impl Fn(Arc<Delivery>) -> F + Send + 'static,
+    ) {
+        let delivery = Arc::clone(&self.delivery);
+        self.workers.spawn(lasting(name, move || task(Arc::clone(&delivery))));
     }
 
     /// Stops: whoever waits is answered, what is under way ends within [`limits::DELIVERY_STOP_MS`], what was resolved is kept.

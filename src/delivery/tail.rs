@@ -2,6 +2,7 @@
 
 use crate::base::id::Tenant;
 use crate::base::limits;
+use crate::base::task::pause;
 use crate::store::ledger::{Logged, Place};
 use crate::store::{Ledger, Result};
 use std::collections::VecDeque;
@@ -136,8 +137,7 @@ impl Tail {
                 }
                 Err(error) => {
                     tracing::warn!(operation = error.operation, %error, "the log cannot be read");
-                    let pause = Duration::from_millis(limits::TAIL_RETRY_MS);
-                    let _ = tokio::time::timeout(pause, std::future::pending::<()>()).await;
+                    pause(Duration::from_millis(limits::TAIL_RETRY_MS)).await;
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use super::Context;
 use crate::base::limits;
+use crate::base::task::pause;
 use axum::Router;
 use axum_server::Handle;
 use axum_server::accept::Accept;
@@ -47,7 +48,7 @@ pub async fn serve(
         shutdown.await;
         context.stop();
         // Whoever sends requests here learns from `/ready` to send them elsewhere, before they are refused.
-        let _ = tokio::time::timeout(delay, std::future::pending::<()>()).await;
+        pause(delay).await;
         // A request that waits for events is one in flight: it ends now.
         context.delivery.close();
         handle.graceful_shutdown(Some(Duration::from_millis(limits::SHUTDOWN_MS)));

@@ -5,6 +5,7 @@ use super::leases::{Held, is_pushed};
 use super::sender::{self, Ended, Wanted};
 use crate::base::id::StreamId;
 use crate::base::limits;
+use crate::base::task::lasting;
 use crate::delivery::stream::Stream;
 use crate::delivery::streams::Snapshot;
 use std::collections::{HashMap, HashSet};
@@ -61,7 +62,8 @@ pub(in crate::delivery) async fn supervise(pushing: Arc<Pushing>, end: impl Futu
     let mut held = pushing.leases.watch();
     // A task of its own: leases are renewed whatever this one waits for.
     let mut claiming = JoinSet::new();
-    claiming.spawn(claim(Arc::clone(&pushing)));
+    let claimed = Arc::clone(&pushing);
+    claiming.spawn(lasting("leases", move || claim(Arc::clone(&claimed))));
     tokio::pin!(end);
     loop {
         let snapshot = Arc::clone(&streams.borrow_and_update());

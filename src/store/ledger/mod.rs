@@ -46,7 +46,7 @@ pub struct Reading {
 pub struct Record {
     /// Unique in its collection.
     pub id: String,
-    /// Counts its changes, from 1.
+    /// One more with every change. A record that is removed and made again is at one that it never had.
     pub revision: u64,
     /// JSON text.
     pub body: String,

@@ -16,6 +16,7 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_bare.sql"),
     include_str!("migrations/0005_delivery.sql"),
     include_str!("migrations/0006_letters.sql"),
+    include_str!("migrations/0007_revisions.sql"),
 ];
 
 /// A value on its way to a column.

@@ -51,30 +51,35 @@ async fn a_record_is_made_changed_and_removed_at_its_revision_alone(store: Fixtu
     assert_eq!(records(&store).await, [record("a", 2, "2")]);
     assert_eq!(write(&store, vec![change("b", None, None), change("a", Some(2), None)]).await, Ok(()));
     assert_eq!(records(&store).await, []);
-    // Who comes again begins anew.
+    // Who comes again has not been there before.
     assert_eq!(write(&store, vec![change("a", None, Some("3"))]).await, Ok(()));
-    assert_eq!(records(&store).await, [record("a", 1, "3")]);
+    let again = records(&store).await;
+    assert!(again[0].revision > 2, "{again:?}");
+    for late in [change("a", Some(1), Some("x")), change("a", Some(2), Some("x")), change("a", Some(2), None)] {
+        assert_eq!(write(&store, vec![late.clone()]).await, Err(StoreErrorKind::Stale), "{late:?}");
+    }
+    assert_eq!(records(&store).await, [record("a", again[0].revision, "3")]);
 }
 
 async fn several_changes_are_made_together_or_not_at_all(store: Fixture) {
     write(&store, vec![change("a", None, Some("1")), change("b", None, Some("1"))]).await.expect("two records");
     let changes = |revision| vec![change("a", Some(1), Some("2")), change("c", None, Some("1")), change("b", Some(revision), None)];
     assert_eq!(write(&store, changes(7)).await, Err(StoreErrorKind::Stale));
-    assert_eq!(records(&store).await, [record("a", 1, "1"), record("b", 1, "1")]);
-    assert_eq!(write(&store, changes(1)).await, Ok(()));
-    assert_eq!(records(&store).await, [record("a", 2, "2"), record("c", 1, "1")]);
+    assert_eq!(records(&store).await, [record("a", 1, "1"), record("b", 2, "1")]);
+    assert_eq!(write(&store, changes(2)).await, Ok(()));
+    assert_eq!(records(&store).await, [record("a", 2, "2"), record("c", 4, "1")]);
     assert_eq!(write(&store, vec![]).await, Ok(()));
 }
 
 async fn changes_of_one_record_follow_each_other(store: Fixture) {
     let changes = vec![change("a", None, Some("1")), change("a", Some(1), Some("2")), change("b", None, Some("1"))];
     write(&store, changes).await.expect("each finds what the one before it made");
-    assert_eq!(records(&store).await, [record("a", 2, "2"), record("b", 1, "1")]);
-    let again = vec![change("a", Some(2), None), change("a", None, None), change("a", None, Some("3")), change("b", Some(1), None)];
+    assert_eq!(records(&store).await, [record("a", 2, "2"), record("b", 3, "1")]);
+    let again = vec![change("a", Some(2), None), change("a", None, None), change("a", None, Some("3")), change("b", Some(3), None)];
     write(&store, again).await.expect("removed and made again");
-    assert_eq!(records(&store).await, [record("a", 1, "3")]);
-    assert_eq!(write(&store, vec![change("a", Some(1), None), change("a", Some(1), None)]).await, Err(StoreErrorKind::Stale));
-    assert_eq!(records(&store).await, [record("a", 1, "3")]);
+    assert_eq!(records(&store).await, [record("a", 6, "3")]);
+    assert_eq!(write(&store, vec![change("a", Some(6), None), change("a", Some(6), None)]).await, Err(StoreErrorKind::Stale));
+    assert_eq!(records(&store).await, [record("a", 6, "3")]);
 }
 
 async fn collections_are_apart_and_in_the_order_of_ids(store: Fixture) {
@@ -83,7 +88,7 @@ async fn collections_are_apart_and_in_the_order_of_ids(store: Fixture) {
     write(&store, others.into_iter().chain([key]).collect()).await.expect("records");
     let ids: Vec<String> = records(&store).await.into_iter().map(|record| record.id).collect();
     assert_eq!(ids, ["B", "a", "aa", "a~", "b"]);
-    assert_eq!(store.backend.ledger.records("key").await.expect("records"), [record("b", 1, "k")]);
+    assert_eq!(store.backend.ledger.records("key").await.expect("records"), [record("b", 6, "k")]);
     assert_eq!(store.backend.ledger.records("other").await.expect("records"), []);
 }
 

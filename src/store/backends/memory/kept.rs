@@ -10,6 +10,8 @@ use std::ops::Bound;
 pub(super) struct Kept {
     secrets: HashMap<&'static str, [u8; 32]>,
     records: BTreeMap<(&'static str, String), Record>,
+    /// How many changes of records there have been: a record begins with the number of the change that makes it.
+    record_changes: u64,
     resolved: HashMap<StreamId, (u64, PlaceSet)>,
     dead: BTreeMap<(StreamId, Place), DeadLetter>,
 }
@@ -26,16 +28,19 @@ impl Kept {
 
     /// Checks every change against those before it, then makes all of them true.
     pub(super) fn write_records(&mut self, changes: Vec<RecordChange>) -> Result<()> {
-        let mut after = BTreeMap::new();
+        let (mut after, mut count) = (BTreeMap::new(), self.record_changes);
         for RecordChange { collection, id, expected, body } in changes {
             let key = (collection, id);
             let before = after.get(&key).cloned().unwrap_or_else(|| self.records.get(&key).cloned());
             if before.map(|record| record.revision) != expected {
                 return Err(StoreError::new(StoreErrorKind::Stale, "write a record"));
             }
-            let record = body.map(|body| Record { id: key.1.clone(), revision: expected.unwrap_or(0) + 1, body });
+            count += 1;
+            let revision = expected.map_or(count, |before| before + 1);
+            let record = body.map(|body| Record { id: key.1.clone(), revision, body });
             after.insert(key, record);
         }
+        self.record_changes = count;
         for (key, record) in after {
             match record {
                 Some(record) => drop(self.records.insert(key, record)),

@@ -5,10 +5,11 @@
 use super::Shared;
 use super::column::{corrupt, count, failed, id_bytes, id_of, key_bytes, number};
 use super::epoch::{self, Held, Indexes};
-use super::outage::{Outage, pause};
+use super::outage::Outage;
 use super::session::Lock;
 use crate::base::id::{Key, Tenant, TypeCode};
 use crate::base::limits;
+use crate::base::task::pause;
 use crate::store::index::Entry;
 use crate::store::sql::catalogue::{Catalogue, Definition, Table};
 use crate::store::{Result, StoreError, StoreErrorKind};

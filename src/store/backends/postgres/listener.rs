@@ -1,9 +1,10 @@
 //! Hears from other nodes that the log or the records have grown. News get lost; what they are about does not: each second it is read.
 
 use super::Shared;
-use super::outage::{Outage, pause};
+use super::outage::Outage;
 use super::session::settle;
 use crate::base::limits;
+use crate::base::task::pause;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use std::sync::Arc;
 use std::time::Duration;

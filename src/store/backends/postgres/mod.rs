@@ -34,6 +34,7 @@ use super::{Descriptor, Opening, Purpose};
 use crate::base::clock::Timestamp;
 use crate::base::id::{EventId, Ids, Key, StreamId, Tenant};
 use crate::base::limits::{self, Limits};
+use crate::base::task::lasting;
 use crate::scim::schema::Registry;
 use crate::store::ledger::{DeadLetters, Lease, Life, PlaceSet, Record, RecordChange, Resolution, Survey, Trim};
 use crate::store::sql::catalogue::Catalogue;
@@ -140,9 +141,10 @@ impl Postgres {
         if purpose == Purpose::Read {
             return Ok(Self { writer: Writer::start(&shared, 0), shared, _tasks: tasks });
         }
-        tasks.spawn(sequencer::run(Arc::clone(&shared)));
-        tasks.spawn(listener::run(Arc::clone(&shared)));
-        tasks.spawn(build::run(Arc::clone(&shared)));
+        let [sequenced, heard, built] = std::array::from_fn(|_| Arc::clone(&shared));
+        tasks.spawn(lasting("sequencer", move || sequencer::run(Arc::clone(&sequenced))));
+        tasks.spawn(lasting("listener", move || listener::run(Arc::clone(&heard))));
+        tasks.spawn(lasting("indexer", move || build::run(Arc::clone(&built))));
         let writer = Writer::start(&shared, limits::DATABASE_WRITERS);
         Ok(Self { shared, writer, _tasks: tasks })
     }

@@ -1,7 +1,6 @@
 //! A task that goes on by itself when the database is back: it tells of an outage once, and of its end.
 
 use std::fmt::Display;
-use std::time::Duration;
 
 /// Whether something fails now.
 #[derive(Debug)]
@@ -29,9 +28,4 @@ impl Outage {
             tracing::info!(what = self.what, "the database answers again");
         }
     }
-}
-
-/// The pause before work that nobody wakes us for.
-pub(super) async fn pause(length: Duration) {
-    let _ = tokio::time::timeout(length, std::future::pending::<()>()).await;
 }

@@ -4,9 +4,10 @@
 use super::Shared;
 use super::column::{count, number};
 use super::listener::raise;
-use super::outage::{Outage, pause};
+use super::outage::Outage;
 use super::session::Lock;
 use crate::base::limits;
+use crate::base::task::pause;
 use sqlx::{PgConnection, Row};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn every_table_is_known_as_one() {
-        let sql = include_str!("migrations/0001_first.sql");
+        let sql = super::super::open::MIGRATIONS.concat();
         let made = ["CREATE TABLE ", "CREATE VIEW "]
             .into_iter()
             .flat_map(|make| sql.split(make).skip(1))

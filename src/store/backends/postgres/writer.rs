@@ -8,6 +8,7 @@ use super::column::{HELD, write_failed as failed};
 use super::flush;
 use super::lock;
 use crate::base::limits;
+use crate::base::task::lasting;
 use crate::store::apply::{Context, apply};
 use crate::store::in_order::Tried;
 use crate::store::sql::draft::{Draft, Needs};
@@ -102,7 +103,8 @@ impl Writer {
         let waiting = Arc::new(Mutex::new(waiting));
         let mut tasks = JoinSet::new();
         for _ in 0..writers {
-            tasks.spawn(run(Arc::clone(shared), Arc::clone(&waiting)));
+            let (shared, waiting) = (Arc::clone(shared), Arc::clone(&waiting));
+            tasks.spawn(lasting("writer", move || run(Arc::clone(&shared), Arc::clone(&waiting))));
         }
         Self { jobs, _tasks: tasks }
     }

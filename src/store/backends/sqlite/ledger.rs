@@ -79,15 +79,20 @@ pub(super) fn secret(connection: &Connection, name: &str, fresh: [u8; 32]) -> Re
 }
 
 pub(super) fn write_records(connection: &Connection, changes: &[RecordChange]) -> Result<()> {
+    const COUNT: &str = "UPDATE meta SET value = value + 1 WHERE name = 'record_changes' RETURNING value";
     const INSERT: &str =
-        "INSERT INTO record (collection, id, revision, body) VALUES (?1, ?2, 1, ?3) ON CONFLICT (collection, id) DO NOTHING";
+        "INSERT INTO record (collection, id, revision, body) VALUES (?1, ?2, ?4, ?3) ON CONFLICT (collection, id) DO NOTHING";
     const UPDATE: &str = "UPDATE record SET body = ?3, revision = revision + 1 WHERE collection = ?1 AND id = ?2 AND revision = ?4";
     const DELETE: &str = "DELETE FROM record WHERE collection = ?1 AND id = ?2 AND revision = ?3";
     const ABSENT: &str = "SELECT NOT EXISTS (SELECT 1 FROM record WHERE collection = ?1 AND id = ?2)";
     let failed = failed("write a record");
     for RecordChange { collection, id, expected, body } in changes {
+        let counted = connection.prepare_cached(COUNT).and_then(|mut sql| sql.query_row([], |row| row.get::<_, i64>(0)));
+        let count = counted.map_err(failed)?;
         let written = match (expected, body) {
-            (None, Some(body)) => connection.prepare_cached(INSERT).and_then(|mut sql| sql.execute(params![collection, id, body])),
+            (None, Some(body)) => {
+                connection.prepare_cached(INSERT).and_then(|mut sql| sql.execute(params![collection, id, body, count]))
+            }
             (Some(revision), Some(body)) => {
                 connection.prepare_cached(UPDATE).and_then(|mut sql| sql.execute(params![collection, id, body, number(*revision)]))
             }
