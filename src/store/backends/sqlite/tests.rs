@@ -12,10 +12,12 @@ use super::ordered::sql as order_sql;
 use super::reader::{PARENTS, RESOURCE};
 use super::scan::{AFTER, ALL, ALL_DOWN, BEFORE};
 use super::writer::{self, Job, Start, Writer};
-use super::{Shared, ledger as kept, open};
+use super::{Shared, Sqlite, ledger as kept, open};
 use crate::base::id::{Tenant, TimeOrderedIds};
 use crate::base::limits::{self, Limits};
 use crate::scim::schema::Registry;
+use crate::store::ledger::RecordChange;
+use crate::store::sql::MIGRATIONS;
 use crate::store::sql::filter::candidates;
 use crate::store::sql::plan::Index;
 use crate::store::tests::fixture::{GROUP, USER, opening, unit};
@@ -198,6 +200,32 @@ fn preparing_the_folder_leaves_the_locks_of_a_database_alone() {
     let again = backends::open_at_once("sqlite", opening(&store.folder, &store.registry)).expect("the store opens");
     assert_eq!(locks(), before);
     drop(again);
+}
+
+/// A record that was there before goes on from its revision, and one made anew begins above all that have been.
+#[tokio::test]
+async fn a_database_of_an_older_version_is_brought_up_to_date() {
+    let folder = TempDir::new().expect("a folder");
+    let registry = Arc::new(Registry::builtin());
+    let path = folder.path().join("data");
+    std::fs::create_dir(&path).expect("a folder");
+    let database = Connection::open(path.join("carillon.db")).expect("a database");
+    database.execute_batch("CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID").expect("a table");
+    database.execute("INSERT INTO meta VALUES ('schema_version', 6)", []).expect("its version");
+    database.execute_batch(&MIGRATIONS[..6].concat()).expect("the older tables");
+    database.execute_batch("INSERT INTO record VALUES ('stream', 'a', 5, 'x'), ('stream', 'b', 2, 'x')").expect("records");
+    drop(database);
+    let store = Sqlite::open(opening(&folder, &registry)).expect("a store");
+    let change = |id: &str, expected, body: Option<&str>| RecordChange {
+        collection: "stream",
+        id: id.into(),
+        expected,
+        body: body.map(str::to_owned),
+    };
+    store.write_records(vec![change("a", Some(5), Some("y")), change("b", Some(2), None)]).await.expect("as they were");
+    store.write_records(vec![change("b", None, Some("y"))]).await.expect("made anew");
+    let kept = store.records("stream").await.expect("records").into_iter().map(|it| (it.id, it.revision));
+    assert_eq!(kept.collect::<Vec<_>>(), [("a".to_owned(), 6), ("b".to_owned(), 8)]);
 }
 
 #[tokio::test]
