@@ -127,12 +127,7 @@ fn warnings(settings: &Settings, shown: &[Shown]) -> Vec<String> {
         |variable: &str| shown.iter().find(|shown| shown.variable == variable).map_or(Source::Default, |shown| shown.source);
     let mut warnings = Vec::new();
     if server.public_url.is_none() && server.trusted_proxies.is_empty() {
-        let issuer = if switches.issuer.is_none() { " and `iss` of events" } else { "" };
-        warnings
-            .push(format!("PUBLIC_URL is not set: addresses in answers{issuer} follow the Host header, which the client chooses"));
-    }
-    if server.public_url.is_none() && !server.trusted_proxies.is_empty() && switches.issuer.is_none() {
-        warnings.push("SET_ISSUER is not set: `iss` of events follows what the proxy says, or the Host header without one".into());
+        warnings.push("PUBLIC_URL is not set: addresses in answers follow the Host header, which the client chooses".into());
     }
     if server.public_url.as_ref().is_some_and(|url| url.starts_with("http://")) {
         warnings.push("PUBLIC_URL is http: keys and personal data travel in clear unless a proxy with TLS is in front".into());
@@ -169,7 +164,7 @@ fn warnings(settings: &Settings, shown: &[Shown]) -> Vec<String> {
     if switches.event_mode == Mode::Full {
         warnings.push("EVENT_MODE is full: events hold personal data, for everyone who may read the feed".into());
     }
-    if server.public_url.is_none() && switches.issuer.is_none() && !settings.delivery.streams.is_empty() {
+    if server.public_url.is_none() && switches.issuer.is_none() {
         warnings.push(crate::delivery::UNNAMED.into());
     }
     if settings.dump_resources.is_some() {

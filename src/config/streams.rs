@@ -9,6 +9,7 @@ use crate::base::id::StreamId;
 use crate::base::secret::Secret;
 use crate::delivery::stream::{Format, Origin};
 use crate::delivery::{self, Configured, Fault, PUSH_STREAM, Rules, Start, audience};
+use crate::event::claims::is_jti;
 use crate::scim::path::shorten;
 use ipnet::IpNet;
 use serde_json::{Map, Value, json};
@@ -211,7 +212,7 @@ fn start(reader: &mut Reader, at: &str, table: &Map<String, Value>) -> Option<St
         None => Some(Start::Now),
         Some(Value::String(text)) if text == "now" => Some(Start::Now),
         Some(Value::String(text)) if text.contains('T') => Timestamp::parse(text).map(Start::Since),
-        Some(Value::String(text)) if !text.is_empty() => Some(Start::After(text.clone())),
+        Some(Value::String(text)) if is_jti(text) => Some(Start::After(text.clone())),
         Some(_) => None,
     }
     .or_else(|| {

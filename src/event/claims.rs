@@ -80,6 +80,12 @@ impl Tag {
     }
 }
 
+/// Whether a text has the form of a `jti`. [`Tag::event`] tells whose it is.
+pub fn is_jti(text: &str) -> bool {
+    let parts = text.split_once('.');
+    parts.is_some_and(|(id, tag)| Uuid::try_parse(id).is_ok() && tag.len() == Tag::CHARACTERS)
+}
+
 /// The claims of the SET of an event; `None` when the registry does not know its subject's type. That of a type that is no longer
 /// served is told by the endpoint it had.
 pub fn claims(event: &Event, registry: &Registry, rendering: Rendering<'_>) -> Option<Value> {

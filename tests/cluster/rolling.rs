@@ -99,6 +99,7 @@ async fn a_node_with_another_index_is_rolled_out_under_load_and_back() {
     let settings = older.clone();
     let back = tokio::task::spawn_blocking(move || Server::start(&settings)).await.expect("a node");
     assert!(back.output().contains("waiting until they have noticed"), "{}", back.output());
+    new.says("a node with other settings has begun: the attribute is no longer indexed").await;
     load.use_nodes(&[&back, &new]);
     load.goes_on(60).await;
     load.is_over.store(true, Ordering::SeqCst);

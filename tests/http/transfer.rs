@@ -211,7 +211,7 @@ fn a_dry_run_writes_nothing_and_an_array_is_read() {
     let array = format!("[\n{},\n{}]\n", line(1).trim(), line(2).trim());
     std::fs::write(folder.path().join("dump.json"), array).expect("written");
     let dry = told(&run(folder.path(), &["import", "--dry-run", "dump.json"]));
-    assert_eq!(dry, (Some(0), vec![format!("nothing is written; it would be: {}", counted(2, 0, 0))]));
+    assert_eq!(dry, (Some(0), vec![format!("no resource is written; it would be: {}", counted(2, 0, 0))]));
     assert_eq!(told(&run(folder.path(), &["import", "dump.json"])).1, [counted(2, 0, 0)]);
     assert_eq!(told(&carillon(folder.path(), &["export"]).env("STORE", "memory").output().expect("it runs")).0, Some(2));
 }

@@ -263,7 +263,7 @@ impl Witness for Told {
 impl Told {
     fn finish(self, imported: Result<Imported, String>, arguments: &Arguments) -> ExitCode {
         let Tally { created, present, replaced, skipped, refused } = self.tally;
-        let dry = if arguments.dry_run { "nothing is written; it would be: " } else { "" };
+        let dry = if arguments.dry_run { "no resource is written; it would be: " } else { "" };
         let words = format!("{dry}{created} created, {present} present, {replaced} replaced, {skipped} skipped, {refused} refused");
         self.progress.finish(self.tally.total(), &words);
         match imported {

@@ -216,13 +216,19 @@ fn spellings(name: &str) -> Vec<String> {
 
 /// The statement that reads a table.
 async fn select(connection: &mut PgConnection, name: &str) -> Result<String> {
-    const FIND: &str = "SELECT spelled, to_regclass(spelled)::oid::bigint FROM unnest($1::text[]) WITH ORDINALITY AS s (spelled, n) \
-        WHERE to_regclass(spelled) IS NOT NULL ORDER BY n LIMIT 1";
+    const FIND: &str = "SELECT spelled, c.oid::bigint, coalesce(obj_description(c.oid, 'pg_class') LIKE 'Made by Carillon%', false) \
+        FROM unnest($1::text[]) WITH ORDINALITY AS s (spelled, n) JOIN pg_class c ON c.oid = to_regclass(spelled) ORDER BY n LIMIT 1";
     const COLUMNS: &str =
         "SELECT attname::text FROM pg_attribute WHERE attrelid::bigint = $1 AND attnum > 0 AND NOT attisdropped ORDER BY attnum";
     let find = sqlx::query_as(FIND).bind(spellings(name));
-    let found: Option<(String, i64)> = find.fetch_optional(&mut *connection).await.map_err(Error::other)?;
-    let (spelled, table) = found.ok_or_else(|| missing(name))?;
+    let found: Option<(String, i64, bool)> = find.fetch_optional(&mut *connection).await.map_err(Error::other)?;
+    let (spelled, table, is_ours) = found.ok_or_else(|| missing(name))?;
+    if is_ours {
+        let moves = "carillon export and carillon import move its resources, with their passwords";
+        return Err(Error::other(format!(
+            "{name} is a view of Carillon: {moves}; --users-table and --groups-table name other tables"
+        )));
+    }
     let names: Vec<String> = sqlx::query_scalar(COLUMNS).bind(table).fetch_all(connection).await.map_err(Error::other)?;
     let (id, details) = columns(name, &names)?;
     Ok(format!("SELECT {id}::text, {details}::text FROM {spelled}"))

@@ -75,7 +75,7 @@ fn every_problem_of_streams_is_listed_and_no_secret_is() {
         allow = ["nope"]
         resource_types = []
         owner = "nobody"
-        start = 7
+        start = "oldest"
         audience = []
         [[events.streams]]
         name = "feed-x"

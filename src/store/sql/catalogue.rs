@@ -150,7 +150,8 @@ impl Catalogue {
         self.definitions().iter().any(|definition| self.is_whole(definition.kind, definition.code))
     }
 
-    fn is_whole(&self, kind: TypeCode, code: i64) -> bool {
+    /// Whether a search may use this index.
+    pub fn is_whole(&self, kind: TypeCode, code: i64) -> bool {
         !self.unfinished.read().unwrap_or_else(PoisonError::into_inner).contains(&(kind, code))
     }
 

@@ -54,7 +54,7 @@ async fn other_settings_change_nothing_for_the_nodes() {
     assert!(text(&exported.stdout).contains("\"userName\":\"ann\""));
     let refused = "DATABASE_URL: the servers of this database have other settings: there Group:displayName is unique (UNIQUE_GROUP_NAMES), \
         User:nickName is not indexed (INDEXED_ATTRIBUTES), User:title is indexed (INDEXED_ATTRIBUTES), the type Agent is served (SCHEMA_PATH), \
-        the type AgenticApplication is served (SCHEMA_PATH): use theirs";
+        the type AgenticApplication is served (SCHEMA_PATH): use theirs, or start a server with these first";
     let lines = |line: &str| vec![CANNOT_START.to_owned(), line.to_owned()];
     for words in [["import", "-"].as_slice(), &["import", "--dry-run", "-"]] {
         assert_eq!(told(&others(words)), (Some(2), lines(refused)));
@@ -148,10 +148,12 @@ fn a_database_of_the_reference_on_a_server_is_taken_over() {
         old.ask(sql.to_owned()).expect("a table");
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let into = |schema: &Schema, words: &[&str]| {
+    let from = |source: &Schema, schema: &Schema, words: &[&str]| {
         let mut command = carillon(folder.path(), words);
-        told(&command.env_remove("STORE").env("DATABASE_URL", &schema.url).env("IMPORT_FROM", &old.url).output().expect("it runs"))
+        command.env_remove("STORE").env("DATABASE_URL", &schema.url).env("IMPORT_FROM", &source.url);
+        told(&command.output().expect("it runs"))
     };
+    let into = |schema: &Schema, words: &[&str]| from(&old, schema, words);
     assert_eq!(into(&new, &["import"]), (Some(0), vec![counted(1_201, 0, 0)]));
     assert_eq!(into(&new, &["import"]), (Some(0), vec![counted(0, 1_201, 0)]));
     let members = new.ask("SELECT details -> 'members' ->> 0 FROM \"Groups\"".to_owned()).expect("a view");
@@ -164,4 +166,7 @@ fn a_database_of_the_reference_on_a_server_is_taken_over() {
     old.ask("ALTER TABLE groups RENAME TO old_groups".to_owned()).expect("renamed");
     let words = ["import", "--users-table", "old_users", "--groups-table", "old_groups"];
     assert_eq!(into(&old, &words), (Some(0), vec![counted(1_201, 0, 0)]));
+    // Our own views hold no password.
+    let (status, said) = from(&new, &old, &["import"]);
+    assert!(status == Some(2) && said[1].starts_with("--from or IMPORT_FROM: Users is a view of Carillon"), "{said:?}");
 }

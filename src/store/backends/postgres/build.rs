@@ -418,7 +418,11 @@ async fn look(shared: &Shared, connection: &mut PgConnection) -> Result<bool> {
         Ok((configuration, held))
     };
     let (configuration, held) = timeout(TRUST, looked).await.map_err(|_| late())??;
-    shared.catalogue.set_unfinished(epoch::unfinished(&shared.catalogue, &held));
+    let unfinished = epoch::unfinished(&shared.catalogue, &held);
+    if configuration.epoch > shared.epoch {
+        epoch::tell_lost(&shared.catalogue, &unfinished);
+    }
+    shared.catalogue.set_unfinished(unfinished);
     epoch::looked(shared, began);
     Ok(configuration.epoch == shared.epoch && held.values().any(|index| index.phase != "whole"))
 }

@@ -19,7 +19,7 @@ use super::column::{corrupt, failed};
 use super::session::{Lock, connect, limit_waits};
 use crate::base::id::TypeCode;
 use crate::base::limits;
-use crate::store::sql::catalogue::{Catalogue, Definition};
+use crate::store::sql::catalogue::{Catalogue, Definition, Table};
 use crate::store::{Result, StoreError, StoreErrorKind};
 use sqlx::{PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
@@ -93,6 +93,21 @@ pub(super) fn unfinished(catalogue: &Catalogue, held: &Indexes) -> BTreeSet<(Typ
     let is_unfinished =
         |definition: &Definition| held.get(&(definition.kind, definition.code)).is_none_or(|held| !held.is_whole(definition));
     definitions.filter(is_unfinished).map(|definition| (definition.kind, definition.code)).collect()
+}
+
+/// Says which indexes a node with other settings has just given up for all.
+pub(super) fn tell_lost(catalogue: &Catalogue, unfinished: &BTreeSet<(TypeCode, i64)>) {
+    for definition in catalogue.definitions() {
+        let (kind, code) = (definition.kind, definition.code);
+        if !unfinished.contains(&(kind, code)) || !catalogue.is_whole(kind, code) {
+            continue;
+        }
+        let path = &*definition.path;
+        match definition.table {
+            Table::Unique => tracing::error!(path, "a node with other settings has begun: the attribute is no longer unique"),
+            Table::Lookup => tracing::warn!(path, "a node with other settings has begun: the attribute is no longer indexed"),
+        }
+    }
 }
 
 /// Remembers a look that began then.

@@ -173,7 +173,11 @@ fn told(differences: &BTreeSet<(String, &'static str)>) -> Option<String> {
         more => format!(", and {more} more"),
     };
     let all = named.join(", ");
-    (!differences.is_empty()).then(|| format!("the servers of this database have other settings: there {all}{more}: use theirs"))
+    (!differences.is_empty()).then(|| {
+        format!(
+            "the servers of this database have other settings: there {all}{more}: use theirs, or start a server with these first"
+        )
+    })
 }
 
 #[cfg(test)]
