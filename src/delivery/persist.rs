@@ -113,13 +113,14 @@ impl Persister {
     /// Keeps what is noted, in batches, until it is dropped.
     pub(super) async fn follow(&self) {
         loop {
-            self.some.notified().await;
-            let patience = Duration::from_millis(limits::PERSIST_MS);
-            let _ = tokio::time::timeout(patience, self.enough.notified()).await;
+            // At once when it begins: one that failed may have left something.
             while let Err(error) = self.flush().await {
                 tracing::warn!(operation = error.operation, %error, "what was delivered cannot be kept: it is tried again");
                 pause(Duration::from_millis(limits::PERSIST_RETRY_MS)).await;
             }
+            self.some.notified().await;
+            let patience = Duration::from_millis(limits::PERSIST_MS);
+            let _ = tokio::time::timeout(patience, self.enough.notified()).await;
         }
     }
 

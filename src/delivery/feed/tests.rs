@@ -135,3 +135,23 @@ async fn each_caller_polls_a_feed_by_a_stream_of_its_own() {
     assert!(poll("bøb/../", serde_json::json!({"ack": ann, "returnImmediately": true})).await.is_empty());
     assert_eq!(house.delivery.streams.watch().borrow().len(), 2);
 }
+
+/// It needs not be made, so it is not missing either.
+#[tokio::test]
+async fn a_poll_outlives_the_stream_that_is_removed_under_it() {
+    let house = House::new().await;
+    house.write(&["a"]).await;
+    let poll = async |request: Value| {
+        let request = PollRequest::parse(&request).expect("a request");
+        let answer = house.delivery.poll_feed(&caller("ann"), "default", request, PATIENCE).await.expect("an answer");
+        let jtis: Vec<String> = answer.sets.iter().map(|(jti, _)| jti.clone()).collect();
+        answer.offer.handed_over();
+        jtis
+    };
+    let first = poll(serde_json::json!({"returnImmediately": true})).await;
+    let id = house.delivery.streams.watch().borrow().keys().next().cloned().expect("a stream");
+    let removed = house.delivery.streams.delete(&id);
+    let (second, removed) = tokio::join!(poll(serde_json::json!({"ack": first, "returnImmediately": true})), removed);
+    removed.expect("removed");
+    assert_eq!((second.len(), house.delivery.streams.watch().borrow().len()), (0, 1));
+}

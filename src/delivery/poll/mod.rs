@@ -108,7 +108,14 @@ impl Delivery {
     pub async fn poll_feed(&self, caller: &Caller, feed: &str, request: PollRequest, wait: Duration) -> Result<PollAnswer> {
         self.check_polling()?;
         let stream = self.implicit_stream(caller, feed).await?;
-        self.polls.poll(stream, request, wait, &self.end).await
+        match self.polls.poll(stream, request.clone(), wait, &self.end).await {
+            // Somebody removed it meanwhile: it is made again.
+            Err(error) if error.kind == ErrorKind::NotFound => {
+                let stream = self.implicit_stream(caller, feed).await?;
+                self.polls.poll(stream, request, wait, &self.end).await
+            }
+            answered => answered,
+        }
     }
 
     fn check_polling(&self) -> Result<()> {

@@ -99,8 +99,9 @@ impl Leases {
         mut doubt: watch::Receiver<u64>,
         persister: &Persister,
     ) {
-        // Until when nobody else can hold what this node holds.
+        // Until when nobody else can hold what this node holds: who begins, also after a failure, holds nothing.
         let mut safe_until = Instant::now();
+        self.hold(HashMap::new());
         let mut looks = Looks::default();
         let mut others = self.ledger.leases_changed();
         let mut handing = self.handing.subscribe();
