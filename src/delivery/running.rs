@@ -77,16 +77,28 @@ impl Delivery {
         if self.settings.issuer.is_none() && self.settings.public_url.is_none() && !self.streams.watch().borrow().is_empty() {
             tracing::warn!("{UNNAMED}");
         }
-        let mut running = Running { delivery: Arc::clone(self), workers: JoinSet::new(), followers: JoinSet::new() };
-        running.follow("tail", |delivery| async move { delivery.tail.follow().await });
-        running.follow("streams", |delivery| async move { delivery.streams.follow().await });
-        running.follow("keys", |delivery| async move { delivery.keys.follow().await });
-        running.follow("persister", |delivery| async move { delivery.persister.follow().await });
-        running
-            .work("push", |delivery| async move { push::supervise(Arc::clone(&delivery.pushing), delivery.end.stopping()).await });
-        running.work("polls", |delivery| async move { delivery.polls.keep(&delivery.end).await });
-        running.follow("retention", |delivery| async move { delivery.retain().await });
-        Ok(running)
+        let (mut workers, mut followers) = (JoinSet::new(), JoinSet::new());
+        self.begin(&mut followers, "tail", |delivery| async move { delivery.tail.follow().await });
+        self.begin(&mut followers, "streams", |delivery| async move { delivery.streams.follow().await });
+        self.begin(&mut followers, "keys", |delivery| async move { delivery.keys.follow().await });
+        self.begin(&mut followers, "persister", |delivery| async move { delivery.persister.follow().await });
+        self.begin(&mut workers, "push", |delivery| async move {
+            push::supervise(Arc::clone(&delivery.pushing), delivery.end.stopping()).await;
+        });
+        self.begin(&mut workers, "polls", |delivery| async move { delivery.polls.keep(&delivery.end).await });
+        self.begin(&mut followers, "retention", |delivery| async move { delivery.retain().await });
+        Ok(Running { delivery: Arc::clone(self), workers, followers })
+    }
+
+    /// Begins a task that lasts as long as its set.
+    fn begin<F: Future<Output = ()> + Send + 'static>(
+        self: &Arc<Self>,
+        tasks: &mut JoinSet<()>,
+        name: &'static str,
+        task: impl Fn(Arc<Self>) -> F + Send + 'static,
+    ) {
+        let delivery = Arc::clone(self);
+        tasks.spawn(lasting(name, move || task(Arc::clone(&delivery))));
     }
 
     /// Answers everybody who waits for events, now and from now on: the server is about to stop.
@@ -96,24 +108,6 @@ impl Delivery {
 }
 
 impl Running {
-    fn follow<F: Future<Output = ()> + Send + 'static>(
-        &mut self,
-        name: &'static str,
-        task: impl Fn(Arc<Delivery>) -> F + Send + 'static,
-    ) {
-        let delivery = Arc::clone(&self.delivery);
-        self.followers.spawn(lasting(name, move || task(Arc::clone(&delivery))));
-    }
-
-    fn work<F: Future<Output = ()> + Send + 'static>(
-        &mut self,
-        name: &'static str,
-        task: impl Fn(Arc<Delivery>) -> F + Send + 'static,
-    ) {
-        let delivery = Arc::clone(&self.delivery);
-        self.workers.spawn(lasting(name, move || task(Arc::clone(&delivery))));
-    }
-
     /// Stops: whoever waits is answered, what is under way ends within [`limits::DELIVERY_STOP_MS`], what was resolved is kept.
     pub async fn stop(mut self) {
         self.delivery.close();

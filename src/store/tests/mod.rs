@@ -9,7 +9,7 @@ mod log;
 mod members;
 mod model;
 mod orders;
-mod records;
+pub(crate) mod records;
 mod resolutions;
 mod searches;
 

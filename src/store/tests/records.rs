@@ -2,7 +2,7 @@
 
 use super::{Fixture, on_every_backend};
 use crate::store::ledger::{Record, RecordChange};
-use crate::store::{Result, StoreErrorKind};
+use crate::store::{Ledger, Result, StoreErrorKind};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -22,6 +22,17 @@ fn change(id: &str, expected: Option<u64>, body: Option<&str>) -> RecordChange {
 
 fn record(id: &str, revision: u64, body: &str) -> Record {
     Record { id: id.into(), revision, body: body.into() }
+}
+
+/// Records as a database of an older version may hold them.
+pub(crate) const OLDER: &str = "INSERT INTO record VALUES ('stream', 'a', 5, 'x'), ('stream', 'b', 2, 'x')";
+
+/// Such a record goes on from its revision, and one that is made anew begins above all that have been.
+pub(crate) async fn go_on_from_older(ledger: &dyn Ledger) {
+    let as_they_were = vec![change("a", Some(5), Some("y")), change("b", Some(2), None)];
+    ledger.write_records(as_they_were).await.expect("as they were");
+    ledger.write_records(vec![change("b", None, Some("y"))]).await.expect("made anew");
+    assert_eq!(ledger.records("stream").await.expect("records"), [record("a", 6, "y"), record("b", 8, "y")]);
 }
 
 async fn write(store: &Fixture, changes: Vec<RecordChange>) -> Result<(), StoreErrorKind> {

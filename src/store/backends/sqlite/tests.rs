@@ -16,12 +16,11 @@ use super::{Shared, Sqlite, ledger as kept, open};
 use crate::base::id::{Tenant, TimeOrderedIds};
 use crate::base::limits::{self, Limits};
 use crate::scim::schema::Registry;
-use crate::store::ledger::RecordChange;
 use crate::store::sql::MIGRATIONS;
 use crate::store::sql::filter::candidates;
 use crate::store::sql::plan::Index;
 use crate::store::tests::fixture::{GROUP, USER, opening, unit};
-use crate::store::tests::{Fixture, group, key, user};
+use crate::store::tests::{Fixture, group, key, records, user};
 use crate::store::{Change, Committed, Guard, Ledger, Place, Result, Store, StoreErrorKind, backends};
 use rusqlite::{Connection, params_from_iter};
 use std::sync::Arc;
@@ -202,7 +201,6 @@ fn preparing_the_folder_leaves_the_locks_of_a_database_alone() {
     drop(again);
 }
 
-/// A record that was there before goes on from its revision, and one made anew begins above all that have been.
 #[tokio::test]
 async fn a_database_of_an_older_version_is_brought_up_to_date() {
     let folder = TempDir::new().expect("a folder");
@@ -213,19 +211,10 @@ async fn a_database_of_an_older_version_is_brought_up_to_date() {
     database.execute_batch("CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID").expect("a table");
     database.execute("INSERT INTO meta VALUES ('schema_version', 6)", []).expect("its version");
     database.execute_batch(&MIGRATIONS[..6].concat()).expect("the older tables");
-    database.execute_batch("INSERT INTO record VALUES ('stream', 'a', 5, 'x'), ('stream', 'b', 2, 'x')").expect("records");
+    database.execute_batch(records::OLDER).expect("records");
     drop(database);
     let store = Sqlite::open(opening(&folder, &registry)).expect("a store");
-    let change = |id: &str, expected, body: Option<&str>| RecordChange {
-        collection: "stream",
-        id: id.into(),
-        expected,
-        body: body.map(str::to_owned),
-    };
-    store.write_records(vec![change("a", Some(5), Some("y")), change("b", Some(2), None)]).await.expect("as they were");
-    store.write_records(vec![change("b", None, Some("y"))]).await.expect("made anew");
-    let kept = store.records("stream").await.expect("records").into_iter().map(|it| (it.id, it.revision));
-    assert_eq!(kept.collect::<Vec<_>>(), [("a".to_owned(), 6), ("b".to_owned(), 8)]);
+    records::go_on_from_older(&store).await;
 }
 
 #[tokio::test]

@@ -5,10 +5,9 @@ use super::{Fixture, Postgres, Schema};
 use crate::base::secret::Secret;
 use crate::scim::schema::Registry;
 use crate::store::backends::{self, Opening};
-use crate::store::ledger::RecordChange;
 use crate::store::tests::fixture::{GROUP, USER, unit};
-use crate::store::tests::{group, key, user};
-use crate::store::{Ledger, Store, StoreErrorKind};
+use crate::store::tests::{group, key, records, user};
+use crate::store::{Store, StoreErrorKind};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -57,7 +56,6 @@ async fn sequences_that_are_behind_are_set_forward() {
     place.drop().await;
 }
 
-/// A record that was there before goes on from its revision, and one made anew begins above all that have been.
 #[tokio::test]
 async fn a_database_of_the_first_version_is_brought_up_to_date() {
     let place = Schema::empty().await;
@@ -65,18 +63,9 @@ async fn a_database_of_the_first_version_is_brought_up_to_date() {
         .run("CREATE TABLE meta (name text PRIMARY KEY, value text NOT NULL); INSERT INTO meta VALUES ('schema_version', '1')")
         .await;
     place.run(open::MIGRATIONS[0]).await;
-    place.run("INSERT INTO record VALUES ('stream', 'a', 5, 'x'), ('stream', 'b', 2, 'x')").await;
+    place.run(records::OLDER).await;
     let node = place.node().await;
-    let change = |id: &str, expected, body: Option<&str>| RecordChange {
-        collection: "stream",
-        id: id.into(),
-        expected,
-        body: body.map(str::to_owned),
-    };
-    node.write_records(vec![change("a", Some(5), Some("y")), change("b", Some(2), None)]).await.expect("as they were");
-    node.write_records(vec![change("b", None, Some("y"))]).await.expect("made anew");
-    let kept = node.records("stream").await.expect("records").into_iter().map(|it| (it.id, it.revision));
-    assert_eq!(kept.collect::<Vec<_>>(), [("a".to_owned(), 6), ("b".to_owned(), 8)]);
+    records::go_on_from_older(&node).await;
     drop(node);
     place.drop().await;
 }
